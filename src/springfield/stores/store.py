@@ -1,0 +1,107 @@
+"""In charge of the port: what a backend must be able to do. Every adapter and wrapper is one.
+
+Contract
+    * *Batch first*: an operation takes any number of names and costs one wave, whatever their
+      number: one command where the store has one, one per shard on a cluster, bounded
+      parallelism on S3. Callers bound their batches by count and by bytes.
+    * *One fails alone*: what is wrong with one name of a batch (it holds a list, its value is
+      too long) is in that name's outcome; what is wrong with the store is raised as
+      `Unavailable`, `OutcomeUnknown` or `Misconfigured`.
+    * *Whole*: a write is seen by readers entirely or not at all, and a write that returned
+      survives the loss of the process.
+    * *Exact*: names and contents come back byte for byte, or are refused (`NotStorable`,
+      `NameCollision`); nothing is folded, cut or put into another name's place.
+    * No driver exception escapes; it is the `__cause__` of ours.
+
+Order
+    Outermost first: `Guarded`, adapter.
+
+Cancellation
+    A cancelled call leaves the store usable, and its reply never reaches another caller. A write
+    that was sent may still happen.
+
+Rejected
+    One name a call: a batch of one costs the same, and batching is what makes drivers cheap.
+    An exception for the first failure of a batch: the other callers of that batch would lose
+    their results.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from springfield.errors import SpringfieldError
+from springfield.model import Item, Kind, Name
+
+
+class Store(Protocol):
+    """Named items of one kind."""
+
+    async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
+        """Return the items that exist; an absent name is absent from the answer."""
+        ...
+
+    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, SpringfieldError]:
+        """Insert or overwrite. Return what was refused: empty when everything was written."""
+        ...
+
+    async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
+        """Remove what exists. Return what was refused; an absent name is no error."""
+        ...
+
+    async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
+        """Return up to `limit` names that start with `prefix`, in byte order, behind `after`.
+
+        Names that other programs wrote and that are not legal here are left out. An answer
+        shorter than `limit` is the end of the list.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return when the store can serve this resource; raise a StoreError otherwise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What `springfield check` says of a store."""
+
+    product: str
+    """For people: "MariaDB", "Valkey"."""
+    version: str
+    warnings: Sequence[str] = ()
+    """One sentence each: what is risky, and what to change."""
+
+
+class Upkeep(Protocol):
+    """What an operator does to a store before and beside the service. Adapters have it."""
+
+    async def inspect(self) -> Inspection:
+        """Ask the server what it is and how safe its settings are."""
+        ...
+
+    async def prepare(self) -> Sequence[str]:
+        """Create what is missing (a table, an index, a bucket); say what was done, a sentence each.
+
+        May be run twice; never alters what is there.
+        """
+        ...
+
+
+class Adapter(Store, Upkeep, Protocol):
+    """What `open_store` yields: a store with its upkeep."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """What every adapter is told beside its URL."""
+
+    resource: str
+    """The resource's name: the default for a table's or a collection's name."""
+    kind: Kind
+    item_limit: int = 1024 * 1024
+    """The largest item, in bytes."""
+    timeout: float = 2.0
+    """Seconds that one call to the store may take, connecting included."""
+    pool_size: int = 16
+    """The most connections (or threads) at the same time."""

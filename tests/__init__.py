@@ -1,0 +1,1 @@
+"""The tests. The tree mirrors ``src/springfield``; ``servers`` starts the real servers."""
