@@ -1,0 +1,116 @@
+"""SQLite keeps the contract of the stores, and what holds for the embedded default alone."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from springfield.errors import Misconfigured, Unreadable
+from springfield.model import Item, Kind, Name
+from springfield.stores.sqlite import open_store
+from springfield.stores.store import StoreOptions
+from tests.stores.contract import Place, StoreContract, read_one, write_one
+
+OPTIONS = StoreOptions("things", Kind.TEXT)
+
+
+class TestSQLite(StoreContract):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Iterator[Place]:
+        (tmp_path / "a-file").touch()
+        locker = apsw.Connection(str(tmp_path / "locked.db"))
+        locker.execute("BEGIN EXCLUSIVE")
+        yield Place(
+            open_store,
+            url=f"sqlite://{tmp_path}/data/springfield.db",
+            down_url=f"sqlite://{tmp_path}/a-file/springfield.db",
+            silent_url=f"sqlite://{tmp_path}/locked.db",
+            timeout=1.0,
+        )
+        locker.close()
+
+
+async def test_two_resources_share_one_file_without_mixing(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/springfield.db"
+    homers, lisas = (StoreOptions(name, Kind.TEXT) for name in ("homers", "lisas"))
+    async with open_store(url, homers) as one, open_store(url, lisas) as other:
+        await asyncio.gather(*(write_one(one, f"n{n}", b"homer") for n in range(50)))
+        await asyncio.gather(*(write_one(other, f"n{n}", b"lisa") for n in range(50)))
+        assert await read_one(one, "n7") == b"homer"
+        assert await read_one(other, "n7") == b"lisa"
+
+
+async def test_text_is_kept_as_text_and_bytes_as_a_blob(tmp_path: Path) -> None:
+    path = tmp_path / "springfield.db"
+    async with open_store(f"sqlite://{path}", OPTIONS) as store:
+        await write_one(store, "lisa", "é".encode())
+    async with open_store(f"sqlite://{path}?table=raw", StoreOptions("b", Kind.BYTES)) as store:
+        await write_one(store, "marge", b"\xff")
+    shell = apsw.Connection(str(path))
+    assert list(shell.execute("SELECT name, content FROM things")) == [("lisa", "é")]
+    assert list(shell.execute("SELECT name, content FROM raw")) == [("marge", b"\xff")]
+    shell.close()
+
+
+async def test_rows_of_another_program_are_served_and_illegal_names_are_skipped(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "springfield.db"
+    async with open_store(f"sqlite://{path}", OPTIONS) as store:
+        await store.prepare()
+        shell = apsw.Connection(str(path))
+        shell.executemany(
+            "INSERT INTO things (name, content) VALUES (CAST(? AS TEXT), ?)",
+            [(b"lisa", "sax"), (b"bad\n", "x"), (b"\xff", "x"), (b"n" * 513, "x"), (b"int", 5)],
+        )
+        shell.close()
+        assert await store.names("", None, 10) == ["int", "lisa"]
+        assert await read_one(store, "lisa") == b"sax"
+        assert await read_one(store, "int") == b"5"
+
+
+async def test_a_table_that_could_mix_names_up_is_refused(tmp_path: Path) -> None:
+    shell = apsw.Connection(str(tmp_path / "springfield.db"))
+    shell.execute("CREATE TABLE things (name TEXT PRIMARY KEY COLLATE NOCASE, content, expires_at)")
+    shell.execute("CREATE TABLE short (name TEXT PRIMARY KEY, content)")
+    shell.close()
+    url = f"sqlite://{tmp_path}/springfield.db"
+    async with open_store(url, OPTIONS) as store:
+        with pytest.raises(Misconfigured, match="collation BINARY"):
+            await store.ping()
+    async with open_store(f"{url}?table=short", OPTIONS) as store:
+        with pytest.raises(Misconfigured, match="lacks the column expires_at"):
+            await store.ping()
+
+
+async def test_a_file_that_is_no_database_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "springfield.db"
+    path.write_bytes(b"not a database, but somebody's diary " * 100)
+    async with open_store(f"sqlite://{path}", OPTIONS) as store:
+        with pytest.raises(Misconfigured, match="not a sound SQLite database"):
+            await store.ping()
+    assert path.read_bytes() == b"not a database, but somebody's diary " * 100
+
+
+async def test_every_commit_is_synced(tmp_path: Path) -> None:
+    async with open_store(f"sqlite://{tmp_path}/springfield.db", OPTIONS) as store:
+        await store.ping()
+
+        def durability(file: apsw.Connection) -> tuple[object, object]:
+            return file.pragma("journal_mode"), file.pragma("synchronous")
+
+        assert await store._database.write(durability, 1) == ("wal", 2)
+
+
+async def test_a_row_without_content_is_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "springfield.db"
+    shell = apsw.Connection(str(path))
+    shell.execute("CREATE TABLE things (name TEXT PRIMARY KEY, content, expires_at)")
+    shell.execute("INSERT INTO things (name) VALUES ('lisa'), ('bart')")
+    shell.close()
+    async with open_store(f"sqlite://{path}", OPTIONS) as store:
+        assert isinstance((await store.read([Name("lisa")]))[Name("lisa")], Unreadable)
+        assert await store.write({Name("lisa"): Item(b"sax")}) == {}
+        assert await read_one(store, "lisa") == b"sax"
