@@ -1,0 +1,78 @@
+"""In charge of finding the adapter for a store URL. The only place that knows them all.
+
+Adapters are imported when they are first opened: boto3 alone takes a third of a second.
+"""
+
+import importlib
+from contextlib import AbstractAsyncContextManager
+from typing import cast
+from urllib.parse import urlsplit
+
+from springfield.errors import Misconfigured
+from springfield.stores.objects import ObjectStore
+from springfield.stores.store import Adapter, StoreOptions
+from springfield.stores.url import redact
+
+_ITEM_STORES = {
+    "sqlite": "sqlite",
+    "mongodb": "mongodb",
+    "mongodb+srv": "mongodb",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "redis+cluster": "redis",
+    "rediss+cluster": "redis",
+    "redis+sentinel": "redis",
+    "mysql": "mysql",
+    "s3": "s3",
+}
+_OBJECT_STORES = {"file": "filesystem", "s3": "s3_object"}
+
+PRODUCTS = {
+    "sqlite": "SQLite",
+    "mongodb": "MongoDB",
+    "redis": "Redis",
+    "mysql": "MySQL",
+    "s3": "S3",
+    "s3_object": "S3",
+    "filesystem": "filesystem",
+}
+
+
+def product_of(url: str) -> str:
+    """Return for people what kind of store `url` names: "MySQL"."""
+    scheme = urlsplit(url).scheme
+    return PRODUCTS[(_ITEM_STORES | _OBJECT_STORES)[scheme]]
+
+
+def check_item_url(url: str) -> None:
+    """Raise Misconfigured when no store for named items can be at `url`."""
+    _adapter(url, _ITEM_STORES, "named items")
+
+
+def check_object_url(url: str) -> None:
+    """Raise Misconfigured when no store for a single object can be at `url`."""
+    _adapter(url, _OBJECT_STORES, "a single object")
+
+
+def open_store(url: str, options: StoreOptions) -> AbstractAsyncContextManager[Adapter]:
+    """Open the store for named items at `url`; leaving the context closes it.
+
+    Raises Misconfigured for a URL that cannot be right. The server need not be there yet.
+    """
+    module = importlib.import_module(_adapter(url, _ITEM_STORES, "named items"))
+    return cast("AbstractAsyncContextManager[Adapter]", module.open_store(url, options))
+
+
+def open_object(url: str, options: StoreOptions) -> AbstractAsyncContextManager[ObjectStore]:
+    """Open the store for the single object at `url`; otherwise as `open_store`."""
+    module = importlib.import_module(_adapter(url, _OBJECT_STORES, "a single object"))
+    return cast("AbstractAsyncContextManager[ObjectStore]", module.open_object(url, options))
+
+
+def _adapter(url: str, adapters: dict[str, str], what: str) -> str:
+    scheme = url.partition(":")[0]
+    if scheme not in adapters:
+        known = ", ".join(f"{known}:" for known in sorted(adapters))
+        raise Misconfigured(f"No store for {what} is known at {redact(url)!r}; use one of {known}.")
+    return f"springfield.stores.{adapters[scheme]}"
