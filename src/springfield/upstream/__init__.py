@@ -1,0 +1,1 @@
+"""Other HTTP services that Springfield asks. May import `model` and `errors`."""

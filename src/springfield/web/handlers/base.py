@@ -1,0 +1,225 @@
+"""In charge of what every handler does: safety, methods, bodies with a limit, problems.
+
+Bodies are streamed to `take`, so that a request is refused before it is read, with a real answer.
+"""
+
+import logging
+import os
+import re
+from asyncio import Future
+from collections.abc import Awaitable
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+
+from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
+
+from springfield.errors import InvalidName, SpringfieldError, StoreError, UpstreamError
+from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
+from springfield.web.safety import READS, Safety
+from springfield.web.traffic import Traffic
+
+LINGER = 8 * 1024 * 1024
+"""Bytes of a refused body that are still read, so that the answer reaches a client that is
+sending: closing a socket with unread data resets the connection, and the answer is lost."""
+
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = logging.getLogger("springfield.web")
+
+
+@stream_request_body
+class Handler(RequestHandler):
+    """A handler whose every error is a problem, and whose body has a limit."""
+
+    METHODS: tuple[str, ...] = ("GET", "HEAD", "OPTIONS")
+    body_limit = 0
+    """Bytes; a subclass that takes bodies sets its own."""
+
+    _refused = False
+    _received = 0
+    _in_flight = False
+
+    def set_default_headers(self) -> None:
+        """Say as little about the server as the standard allows, and forbid guessing types."""
+        self.set_header("Server", "springfield")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        if self.traffic.is_draining:
+            self.set_header("Connection", "close")
+
+    def prepare(self) -> Awaitable[None] | None:
+        """Refuse what can be refused before the body is read."""
+        self._in_flight = True
+        self.traffic.begin()
+        safety: Safety = self.settings["safety"]
+        safety.check(self.request)
+        if not self.request.path.isascii():  # RFC 3986, section 2: a URI is ASCII
+            raise HTTPRefusal(
+                "bad-request", "The path has bytes that are not ASCII; percent-encode them."
+            )
+        method = self.request.method or ""
+        if method not in self.METHODS:
+            raise HTTPRefusal(
+                "method-not-allowed",
+                f"{method} is not a method of this resource; use {self.allowed}.",
+                {"Allow": self.allowed},
+            )
+        if method not in READS:
+            if safety.read_only:
+                raise HTTPRefusal(
+                    "read-only", "The service was started read-only.", {"Allow": self.allowed}
+                )
+            self.check_write()
+        return None
+
+    @property
+    def traffic(self) -> Traffic:
+        """The requests in flight of the whole service."""
+        traffic: Traffic = self.settings["traffic"]
+        return traffic
+
+    def check_write(self) -> None:
+        """Refuse a write by its headers; raises HTTPRefusal or SpringfieldError."""
+
+    @property
+    def allowed(self) -> str:
+        """The value of Allow: the methods that would be served."""
+        safety: Safety = self.settings["safety"]
+        return ", ".join(m for m in self.METHODS if m in READS or not safety.read_only)
+
+    def options(self, *_: str) -> None:
+        """Answer with the methods of the resource (RFC 9110, section 9.3.7)."""
+        self.set_header("Allow", self.allowed)
+        self.set_status(204)
+
+    # The body.
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Hand a part of the body to `take`; once refused, only read it away, within a bound."""
+        self._received += len(chunk)
+        if not self._refused:
+            try:
+                await self.take(chunk)
+            except (SpringfieldError, HTTPRefusal) as error:
+                self.answer_early(error)
+        elif self._received > LINGER and not self._finished:
+            _ = self.finish()  # closes the connection, as the body is not read
+
+    async def take(self, chunk: bytes) -> None:
+        """Take a part of the body; raises a SpringfieldError to refuse the request."""
+
+    def answer_early(self, error: Exception) -> None:
+        """Answer with the problem of `error` while the body is still coming."""
+        self._refused = True
+        problem = problem_of(error)
+        self.write_problem(problem)
+        self.set_header("Connection", "close")
+        self.set_header("Content-Length", sum(len(part) for part in self._write_buffer))
+        _ = self.flush()
+        # A client that waits for 100 sends no body; and no 100 may follow the answer.
+        if "Expect" in self.request.headers:
+            _ = self.finish()
+
+    def require_body_accepted(self) -> None:
+        """End the handling of a request that `answer_early` has answered."""
+        if self._refused:
+            raise Finish
+
+    # Names and identities.
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """Decode what the route matched, strictly. Overrides Tornado, which reads Latin-1."""
+        del name
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise InvalidName("The name in the path is not percent-encoded UTF-8.") from None
+
+    @property
+    def trace_id(self) -> str:
+        """The id under which logs speak of this request (W3C Trace Context, or our own)."""
+        if not hasattr(self, "_trace_id"):
+            given = _TRACE_PARENT.fullmatch(self.request.headers.get("Traceparent", ""))
+            self._trace_id = given[1] if given else os.urandom(16).hex()
+        return self._trace_id
+
+    # Errors.
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with a problem. Called by Tornado for every exception."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        problem = problem_of(error or HTTPError(status_code))
+        self.write_problem(problem)
+        _ = self.finish()
+
+    def write_problem(self, problem: Problem) -> None:
+        """Put `problem` into the answer."""
+        self.clear()
+        self.set_status(problem.status)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and "Allow" not in problem.headers:
+            self.set_header("Allow", self.allowed)
+        self.set_header("Content-Type", MEDIA_TYPE)
+        self.set_header("Cache-Control", "no-store")
+        self.write(problem.body(self.request.path, self.trace_id))
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what an operator must know: failures of stores in a line, defects with their trace."""
+        match value:
+            case StoreError() | UpstreamError():
+                log.warning("%s trace=%s cause=%r", value, self.trace_id, value.__cause__)
+            case SpringfieldError() | HTTPRefusal() | HTTPError():
+                pass
+            case _:
+                log.error("defect trace=%s", self.trace_id, exc_info=(typ, value, tb))  # type: ignore[arg-type]
+
+    # In flight.
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
+        """End the answer; the request is in flight until its last byte is handed to the kernel."""
+        future = super().finish(chunk)
+        future.add_done_callback(self._landed)
+        return future
+
+    def on_connection_close(self) -> None:
+        """Take note that the client went away before the answer."""
+        super().on_connection_close()
+        self._landed()
+
+    def _landed(self, future: "Future[None] | None" = None) -> None:
+        if future is not None and not future.cancelled():
+            future.exception()  # the client went away: nobody is left to be told
+        if self._in_flight:
+            self._in_flight = False
+            self.traffic.end()
+
+
+class NotFoundHandler(Handler):
+    """Answers whatever no route matches."""
+
+    METHODS = tuple(RequestHandler.SUPPORTED_METHODS)
+
+    def check_write(self) -> None:
+        """See Handler: say that there is no such route before anything else."""
+        self._refuse()
+
+    def get(self) -> None:
+        """Answer 404."""
+        self._refuse()
+
+    head = get
+
+    def options(self, *_: str) -> None:
+        """Answer 404."""
+        self._refuse()
+
+    def _refuse(self) -> None:
+        raise HTTPRefusal(
+            "no-such-route", f"No resource is served at {self.request.path}; see the README."
+        )

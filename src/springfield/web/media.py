@@ -1,0 +1,61 @@
+"""In charge of which media types a write may have. The one rule for Content-Type on requests."""
+
+from email.message import Message
+
+from tornado.httputil import HTTPHeaders
+
+from springfield.model import Kind
+from springfield.web.problems import HTTPRefusal
+
+# Taken as whatever the resource holds: no claim, or curl's and browsers' default for any data.
+_NO_CLAIM = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
+_UTF_8 = frozenset({"", "utf-8", "utf8", "us-ascii"})
+
+
+def check_media_type(kind: Kind, headers: HTTPHeaders) -> None:
+    """Raise HTTPRefusal (415) when the body says that it is something that `kind` is not."""
+    refuse_encoding(headers)
+    media_type, charset = _parsed(headers.get("Content-Type", ""))
+    if media_type in _NO_CLAIM:
+        return
+    if kind is not Kind.BYTES and charset not in _UTF_8:
+        raise _unsupported(f"The charset {charset!a} is not taken; send UTF-8.")
+    if not _fits(kind, media_type):
+        raise _unsupported(f"{media_type!a} is not taken here; the resource holds {kind.value}.")
+
+
+def refuse_encoding(headers: HTTPHeaders) -> None:
+    """Raise HTTPRefusal (415) for any Content-Encoding: what is sent is what is stored."""
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise _unsupported(
+            f"The Content-Encoding {encoding!a} is not taken; send the body as it is."
+        )
+
+
+def claimed_media_type(headers: HTTPHeaders) -> str | None:
+    """Return the Content-Type to keep with an object, None when the request claims nothing."""
+    value = headers.get("Content-Type", "")
+    return None if _parsed(value)[0] in _NO_CLAIM else value
+
+
+def _fits(kind: Kind, media_type: str) -> bool:
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    if kind is Kind.JSON:
+        return is_json or media_type == "text/plain"
+    if kind is Kind.TEXT:
+        return media_type.startswith("text/") and media_type not in {"text/html", "text/xml"}
+    is_structured = is_json or media_type.endswith(("/xml", "+xml", "/html"))
+    return not is_structured and not media_type.startswith("multipart/")
+
+
+def _parsed(value: str) -> tuple[str, str]:
+    message = Message()
+    message["Content-Type"] = value
+    if not value.strip():
+        return "", ""
+    return message.get_content_type(), (message.get_content_charset() or "")
+
+
+def _unsupported(detail: str) -> HTTPRefusal:
+    return HTTPRefusal("unsupported-media-type", detail)

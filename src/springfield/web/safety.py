@@ -1,0 +1,62 @@
+"""In charge of refusing what only a hostile web page sends. The rules for Host and Origin."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from tornado.httputil import HTTPServerRequest
+
+from springfield.web.problems import HTTPRefusal
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """What the whole service refuses, whatever the resource."""
+
+    loopback_only: bool
+    """The service listens on a loopback address, so that only this machine may use it."""
+    read_only: bool
+
+    def check(self, request: HTTPServerRequest) -> None:
+        """Raise HTTPRefusal for a name that is rebound to us, or a write by a foreign page.
+
+        A browser tells the truth in Host and Origin; without these checks any page that a user of
+        this machine opens could read and write what a loopback service keeps.
+        """
+        if not self.loopback_only:
+            return
+        host = request.headers.get("Host")
+        if host is not None and not is_loopback_name(_without_port(host)):
+            raise HTTPRefusal(
+                "misdirected-request",
+                f"The service listens on a loopback address and does not answer to the host {host!a}; "
+                "use localhost, or start it with --host.",
+            )
+        origin = request.headers.get("Origin")
+        if origin is not None and request.method not in READS and not _is_own(origin, host):
+            raise HTTPRefusal(
+                "foreign-origin", f"A page of the origin {origin!a} may not write here."
+            )
+
+
+def is_loopback_name(host: str) -> bool:
+    """Tell whether `host` (no port; IPv6 with or without brackets) always means this machine."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_own(origin: str, host: str | None) -> bool:
+    return host is not None and urlsplit(origin).netloc.lower() == host.lower()

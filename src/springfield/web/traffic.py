@@ -1,0 +1,37 @@
+"""In charge of counting the requests in flight, so that a stop can wait for them."""
+
+import asyncio
+
+
+class Traffic:
+    """The requests that have begun and whose answer is not yet sent."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.is_draining = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def begin(self) -> None:
+        """Take note of a request."""
+        self.in_flight += 1
+        self._quiet.clear()
+
+    def end(self) -> None:
+        """Take note that a request's answer was sent, or that its client is gone."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._quiet.set()
+
+    async def drain(self, timeout: float) -> int:
+        """Wait until nothing is in flight, at most `timeout` seconds; return what still is.
+
+        From now on answers say `Connection: close`.
+        """
+        self.is_draining = True
+        try:
+            async with asyncio.timeout(timeout):
+                await self._quiet.wait()
+        except TimeoutError:
+            pass
+        return self.in_flight

@@ -1,0 +1,144 @@
+"""In charge of running the real service for tests, and of speaking HTTP to it."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The body as a problem; asserts that it is one and that it tells the truth."""
+        assert self.headers["content-type"] == "application/problem+json", (self.status, self.body)
+        members: dict[str, Any] = json.loads(self.body)
+        assert members["status"] == self.status
+        assert {"type", "title", "detail", "instance", "code", "trace_id"} <= set(members)
+        return members
+
+
+class ServiceProcess:
+    """`python -m springfield serve` as a process, on a free port unless one is given."""
+
+    def __init__(self, directory: Path, *flags: str, **environment: str) -> None:
+        self.directory = directory
+        self._arguments = [sys.executable, "-m", "springfield", "serve", *flags]
+        if not any(flag.startswith("--port") for flag in flags):
+            self._arguments.append("--port=0")
+        self._environment = clean_environment(environment)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, and wait until it listens."""
+        self.log = (self.directory / "service.log").open("ab")
+        self.process = subprocess.Popen(
+            self._arguments,
+            cwd=self.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+        )
+        assert self.process.stdout is not None
+        self.banner = ""
+        while "Ctrl+C" not in self.banner:
+            line = self.process.stdout.readline().decode()
+            if not line:
+                self.stop()
+                raise AssertionError(f"the service did not start:\n{self.banner}{self.errors()}")
+            self.banner += line
+        port = re.search(r"http://\S+:(\d+)", self.banner)
+        assert port is not None
+        self.port = int(port[1])
+
+    def errors(self) -> str:
+        """What the process has written to its standard error."""
+        return (self.directory / "service.log").read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(timeout=20)
+        finally:
+            self.process.kill()
+            self.process.communicate()
+            self.log.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterator[bytes] | None = None,
+        **headers: str,
+    ) -> Answer:
+        """Send one request on a connection of its own; `path` and `_` in header names as in URLs."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            return Answer(
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read(),
+            )
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """GET."""
+        return self.request("GET", path, None, **headers)
+
+    def post(self, path: str, body: bytes, **headers: str) -> Answer:
+        """POST."""
+        return self.request("POST", path, body, **headers)
+
+
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this environment without any setting of Springfield, and `more`."""
+    ours = re.compile(r"SPRINGFIELD_|SERVER_PORT|MONGODB_|REDIS_|MYSQL_|AWS_|WEATHER_")
+    inherited = {name: value for name, value in os.environ.items() if not ours.match(name)}
+    return {**inherited, "PYTHONWARNINGS": "error", **more}
+
+
+@contextlib.contextmanager
+def running(directory: Path, *flags: str, **environment: str) -> Iterator[ServiceProcess]:
+    """Run the service; at the end it must stop cleanly and leave no traceback in its log."""
+    service = ServiceProcess(directory, *flags, **environment)
+    try:
+        yield service
+    finally:
+        code = service.stop()
+    assert code == 0, service.errors()
+    assert "Traceback" not in service.errors(), service.errors()
+
+
+def springfield(
+    *arguments: str, directory: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "springfield", *arguments],
+        cwd=directory,
+        env=clean_environment(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )

@@ -1,0 +1,65 @@
+"""The single object over HTTP, on the real process and the filesystem."""
+
+import hashlib
+import random
+import socket
+from collections.abc import Iterator
+
+from tests.service import ServiceProcess
+
+BART = "/api/v1/bart"
+SIZE = 20 * 1024 * 1024
+
+
+def chunks(size: int, seed: int = 1) -> Iterator[bytes]:
+    source = random.Random(seed)
+    while size > 0:
+        part = source.randbytes(min(size, 77_777))
+        size -= len(part)
+        yield part
+
+
+def test_an_object_is_streamed_up_and_down_with_its_type(service: ServiceProcess) -> None:
+    assert service.request("PUT", BART, chunks(SIZE), Content_Type="image/png").status == 204
+    answer = service.get(BART)
+    assert hashlib.sha256(answer.body).digest() == hashlib.sha256(b"".join(chunks(SIZE))).digest()
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-length"] == str(SIZE)
+    head = service.request("HEAD", BART)
+    assert {**head.headers, "date": ""} == {**answer.headers, "date": ""}
+    assert service.get(BART, If_None_Match=answer.headers["etag"]).status == 304
+
+
+def test_an_object_may_be_empty_removed_and_absent(service: ServiceProcess) -> None:
+    assert service.post(BART, b"").status == 204
+    empty = service.get(BART)
+    assert (empty.status, empty.body) == (200, b"")
+    assert empty.headers["content-type"] == "application/octet-stream"
+    assert service.request("DELETE", BART).status == 204
+    assert service.get(BART).problem["code"] == "not-found"
+    assert service.request("HEAD", BART).status == 404
+    assert service.request("DELETE", BART).status == 204
+
+
+def test_curls_form_default_is_not_taken_for_the_objects_type(service: ServiceProcess) -> None:
+    service.post(BART, b"x=1", Content_Type="application/x-www-form-urlencoded")
+    assert service.get(BART).headers["content-type"] == "application/octet-stream"
+
+
+def test_an_upload_that_is_cut_leaves_the_old_object(service: ServiceProcess) -> None:
+    service.post(BART, b"old")
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(
+            b"PUT /api/v1/bart HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+        )
+        client.sendall(b"n" * 500_000)
+    assert service.get(BART).body == b"old"
+    leftovers = [path.name for path in (service.directory / "springfield-data").glob("*bart*tmp*")]
+    assert leftovers == []
+
+
+def test_a_writer_that_is_refused_leaves_the_old_object(service: ServiceProcess) -> None:
+    service.post(BART, b"old")
+    assert service.post(BART, b"new", Content_Encoding="gzip").status == 415
+    assert service.post(BART, b"new", If_Match='"x"').status == 501
+    assert service.get(BART).body == b"old"

@@ -1,0 +1,115 @@
+"""Flanders, maggie, the healthcheck, the pages of problems, and what is no route."""
+
+import json
+
+import pytest
+
+from tests.service import ServiceProcess, running
+from tests.web.upstream import OPEN_METEO, TALK, FakeUpstream
+
+
+def test_flanders_greets(service: ServiceProcess) -> None:
+    answer = service.get("/api/v1/flanders")
+    assert (answer.status, answer.body) == (200, b"Hi-dilly-ho, neighborino!")
+
+
+@pytest.mark.parametrize("document", [OPEN_METEO, TALK], ids=["open-meteo", "talk"])
+def test_maggie_understands_both_upstreams(
+    service: ServiceProcess, upstream: FakeUpstream, document: object
+) -> None:
+    upstream.answers(document)
+    answer = service.get("/api/v1/maggie")
+    assert (answer.status, answer.body) == (200, b"Currently 52 degrees and Cloudy in Austin, TX")
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        (500, b"{}"),
+        (404, b""),
+        (200, b""),
+        (200, b"<html>"),
+        (200, b"{}"),
+        (200, b"[1]"),
+        (200, b'{"current": null}'),
+        (200, b'{"current": {"temperature_2m": NaN, "weather_code": 3}}'),
+        (200, b'{"current": {"temperature_2m": 5, "weather_code": 1234}}'),
+        (200, b'{"query": {"results": {"channel": {"item": {"condition": {"temp": "x"}}}}}}'),
+        (200, b" " * 300_000 + json.dumps(OPEN_METEO).encode()),
+    ],
+)
+def test_an_upstream_that_fails_or_answers_nonsense_is_502(
+    service: ServiceProcess, upstream: FakeUpstream, answered: tuple[int, bytes]
+) -> None:
+    upstream.answer = answered
+    answer = service.get("/api/v1/maggie")
+    assert (answer.status, answer.problem["code"]) == (502, "upstream-failed")
+
+
+@pytest.mark.parametrize("client", ["simple", "curl"])
+def test_an_upstream_that_is_too_slow_is_504_and_one_that_is_gone_502(
+    tmp_path_factory: pytest.TempPathFactory, client: str
+) -> None:
+    with FakeUpstream() as upstream:
+        flags = (
+            f"--weather-uri={upstream.uri}",
+            "--weather-timeout=0.3",
+            f"--weather-client={client}",
+        )
+        with running(tmp_path_factory.mktemp("slow"), *flags) as service:
+            upstream.answers(TALK)
+            assert service.get("/api/v1/maggie").status == 200
+            upstream.answer = None
+            answer = service.get("/api/v1/maggie")
+            assert (answer.status, answer.problem["code"]) == (504, "upstream-too-slow")
+            upstream.__exit__(None, None, None)
+            answer = service.get("/api/v1/maggie")
+            assert (answer.status, answer.problem["code"]) == (502, "upstream-failed")
+
+
+def test_healthcheck_answers_ok_or_every_component(service: ServiceProcess) -> None:
+    answer = service.get("/api/v1/healthcheck")
+    assert (answer.status, answer.body) == (200, b"OK")
+    report = json.loads(service.get("/api/v1/healthcheck", Accept="application/json").body)
+    assert report["status"] == "ok"
+    assert [each["name"] for each in report["components"]] == ["homers", "lisas", "marges", "bart"]
+    assert all(
+        each["status"] == "ok" and each["milliseconds"] >= 0 for each in report["components"]
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api/v1",
+        "/api/v1/ned",
+        "/api/v1/flanders/",
+        "/api/v1/bart/x",
+        "/problems/doh",
+        "/../etc/passwd",
+        "//api/v1/flanders",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "DELETE"])
+def test_what_is_no_route_is_404(service: ServiceProcess, path: str, method: str) -> None:
+    answer = service.request(method, path, b"x" if method == "POST" else None)
+    if path == "/problems/doh" and method != "GET":
+        assert answer.status in {204, 405}
+    else:
+        assert (answer.status, answer.problem["code"]) == (404, "no-such-route")
+
+
+def test_the_type_of_a_problem_leads_to_a_page(service: ServiceProcess) -> None:
+    problem = service.get("/api/v1/lisas/nobody").problem
+    page = service.get(problem["type"])
+    assert page.status == 200
+    assert problem["code"].encode() in page.body
+
+
+def test_a_problem_bears_the_trace_id_of_the_request(service: ServiceProcess) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    answer = service.get("/nowhere", Traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    assert answer.problem["trace_id"] == trace
+    ids = {service.get("/nowhere", Traceparent="junk").problem["trace_id"] for _ in range(3)}
+    assert len(ids) == 3
