@@ -1,0 +1,193 @@
+"""In charge of the command line: serve, init, check, settings.
+
+Exit codes: 0 well; 1 it failed (a store is unreachable, the port is in use); 2 the settings or the
+command line are wrong.
+"""
+
+import argparse
+import asyncio
+import importlib.metadata
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from textwrap import fill
+
+from springfield import __version__
+from springfield.assembly import OpenStore, open_stores
+from springfield.configuration import InvalidSettings, LoadedSettings, flag_of, load_settings
+from springfield.errors import Misconfigured, SpringfieldError
+from springfield.server.lifecycle import CannotStart, serve
+from springfield.settings import PREFIX, Settings
+from springfield.stores import catalog
+from springfield.stores.url import redact
+
+FAILED, WRONG = 1, 2
+
+INIT_TIMEOUT = 60.0
+"""Seconds that preparing one store may take: an index over many documents is not made in two."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    flags = {
+        name: value
+        for name in Settings.model_fields
+        if (value := getattr(parsed, name)) is not None
+    }
+    try:
+        loaded = load_settings(flags, parsed.config)
+        command: Callable[[LoadedSettings], int] = parsed.command
+        return command(loaded)
+    except InvalidSettings as error:
+        for mistake in error.mistakes:
+            print(f"springfield: {mistake}", file=sys.stderr)
+        return WRONG
+    except Misconfigured as error:
+        print(f"springfield: {error}", file=sys.stderr)
+        return WRONG
+    except CannotStart as error:
+        print(f"springfield: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output is gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="springfield",
+        description="One small HTTP resource API in front of MongoDB, Redis, MySQL, S3 and files.",
+        epilog="Every setting is a flag, an environment variable and a key of the settings file.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command, summary in (
+        ("serve", _serve, "start the service"),
+        ("init", _init, "create what the stores lack: tables, indexes, buckets; may be run twice"),
+        ("check", _check, "connect to every store and say what is found"),
+        ("settings", _settings, "print every setting, its value and where it came from"),
+    ):
+        sub = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        sub.set_defaults(command=command)
+        sub.add_argument(
+            "--config",
+            type=Path,
+            metavar="FILE",
+            default=os.environ.get(PREFIX + "CONFIG") or None,
+            help="a settings file (TOML); also SPRINGFIELD_CONFIG",
+        )
+        for setting, field in Settings.model_fields.items():
+            is_switch = field.annotation is bool
+            sub.add_argument(
+                flag_of(setting),
+                dest=setting,
+                metavar="BOOL" if is_switch else setting.upper(),
+                help=(field.description or "").replace("%", "%%"),
+                **({"nargs": "?", "const": "true"} if is_switch else {}),  # type: ignore[arg-type]
+            )
+    return parser
+
+
+def _version() -> str:
+    libraries = ("tornado", "pymongo", "redis", "asyncmy", "boto3", "apsw")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries)
+    return f"springfield {__version__} (Python {platform.python_version()}, {versions})"
+
+
+def _serve(loaded: LoadedSettings) -> int:
+    settings = loaded.settings
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    for noisy in ("botocore", "boto3", "urllib3", "pymongo", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    asyncio.run(serve(settings, lambda port: print(_banner(settings, port), flush=True)))
+    return 0
+
+
+def _banner(settings: Settings, port: int) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    rows = [
+        ("flanders", "", "a greeting"),
+        ("maggie", "", _weather_source(settings)),
+        ("healthcheck", "", ""),
+    ]
+    for each in settings.bindings:
+        path = each.resource if each.kind is None else f"{each.resource}/{{name}}"
+        kind = each.kind.value if each.kind else "object"
+        rows.append((path, kind, f"{catalog.product_of(each.url)}  {redact(each.url)}"))
+    lines = [f"  /api/v1/{path:<18} {kind:<7} {where}".rstrip() for path, kind, where in rows]
+    mode = " (read-only)" if settings.read_only else ""
+    return "\n".join(
+        [
+            f"Springfield {__version__} listens on http://{host}:{port}{mode}",
+            *lines,
+            "Ctrl+C stops it.",
+        ]
+    )
+
+
+def _weather_source(settings: Settings) -> str:
+    return (
+        f"weather  {redact(settings.weather_uri)}"
+        if settings.weather_uri
+        else f"weather  Open-Meteo, {settings.weather_place}"
+    )
+
+
+def _init(loaded: LoadedSettings) -> int:
+    settings = loaded.settings.model_copy(update={"store_timeout": INIT_TIMEOUT})
+    return asyncio.run(_for_each_store(settings, _prepare))
+
+
+def _check(loaded: LoadedSettings) -> int:
+    return asyncio.run(_for_each_store(loaded.settings, _inspect))
+
+
+async def _for_each_store(
+    settings: Settings, work: Callable[[OpenStore], Coroutine[None, None, Sequence[str]]]
+) -> int:
+    failed = False
+    async with open_stores(settings) as opened:
+        answers = await asyncio.gather(*(work(each) for each in opened), return_exceptions=True)
+    for store, answer in zip(opened, answers, strict=True):
+        head = f"{store.binding.resource:<12} {store.product:<10} "
+        if isinstance(answer, SpringfieldError):
+            failed = True
+            print(f"{head} FAILED: {answer}")
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            print(head, "\n             ".join(answer))
+    return FAILED if failed else 0
+
+
+async def _prepare(store: OpenStore) -> Sequence[str]:
+    return await store.upkeep.prepare() or ["Nothing to do."]
+
+
+async def _inspect(store: OpenStore) -> Sequence[str]:
+    started = time.perf_counter()
+    await store.upkeep.ping()
+    milliseconds = (time.perf_counter() - started) * 1000
+    found = await store.upkeep.inspect()
+    where = redact(store.binding.url)
+    return [
+        f"ok: {found.product} {found.version} at {where}, {milliseconds:.1f} ms",
+        *(f"warning: {warning}" for warning in found.warnings),
+    ]
+
+
+def _settings(loaded: LoadedSettings) -> int:
+    for row in loaded.table():
+        print(f"{row.name} = {row.value}   [{row.origin}]")
+        print(fill(row.description, 96, initial_indent="    ", subsequent_indent="    "))
+        print(f"    {', '.join(row.variables)}; {row.flag}; default {row.default}\n")
+    return 0

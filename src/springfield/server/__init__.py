@@ -1,0 +1,1 @@
+"""The running process: `lifecycle.py` binds, serves and stops."""

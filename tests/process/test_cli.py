@@ -1,0 +1,100 @@
+"""The commands beside serve, as processes."""
+
+import re
+from pathlib import Path
+
+import pymysql
+import pytest
+from redis import Redis
+
+from springfield import __version__
+from tests.servers.mongodb import MongodbServer
+from tests.servers.mysql import MysqlServer
+from tests.servers.redis import RedisServer
+from tests.service import springfield
+
+
+def test_version(tmp_path: Path) -> None:
+    ended = springfield("--version", directory=tmp_path)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith(f"springfield {__version__} (Python ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["doh"], ["serve", "--doh"], ["serve", "extra"]])
+def test_a_wrong_command_line_is_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
+    ended = springfield(*arguments, directory=tmp_path)
+    assert ended.returncode == 2
+    assert "usage: springfield" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "init", "check", "settings"])
+def test_all_wrong_settings_are_said_at_once_with_exit_code_2(tmp_path: Path, command: str) -> None:
+    ended = springfield(
+        command, "--port=x", directory=tmp_path, SPRINGFIELD_POOL_SIZE="0", SPRINGFIELD_X="1"
+    )
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 3
+    assert all(line.startswith("springfield: ") for line in ended.stderr.splitlines())
+
+
+def test_settings_prints_every_setting_and_where_it_came_from(tmp_path: Path) -> None:
+    ended = springfield(
+        "settings", "--port=1", directory=tmp_path,
+        MYSQL_PASSWORD="hunter2", MONGODB_URI="mongodb://u:hunter2@h/d",
+    )  # fmt: skip
+    assert ended.returncode == 0
+    assert "port = 1   [flag --port]" in ended.stdout
+    assert "mysql_password = ***   [environment MYSQL_PASSWORD]" in ended.stdout
+    assert "mongodb_uri = mongodb://u:***@h/d" in ended.stdout
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
+def test_check_and_init_on_the_embedded_default(tmp_path: Path) -> None:
+    assert springfield("init", directory=tmp_path).returncode == 0
+    ended = springfield("check", directory=tmp_path)
+    assert ended.returncode == 0
+    assert re.search(r"homers +SQLite +ok: SQLite \d", ended.stdout)
+    assert re.search(r"bart +filesystem +ok", ended.stdout)
+
+
+def test_check_fails_when_a_store_is_unreachable_and_says_which(tmp_path: Path) -> None:
+    ended = springfield("check", directory=tmp_path, REDIS_HOST="127.0.0.1", REDIS_PORT="1")
+    assert ended.returncode == 1
+    assert re.search(r"marges +Redis +FAILED: .*127\.0\.0\.1:1", ended.stdout)
+    assert re.search(r"homers +SQLite +ok", ended.stdout)
+
+
+def test_check_warns_of_what_is_risky(
+    tmp_path: Path,
+    own_redis_server: RedisServer,
+    mongodb_server: MongodbServer,
+    mysql_server: MysqlServer,
+) -> None:
+    with Redis(host=own_redis_server.host, port=own_redis_server.port) as redis:
+        redis.config_set("appendonly", "no")
+        redis.config_set("save", "")
+    connection = pymysql.connect(
+        host=mysql_server.host, port=mysql_server.port, user=mysql_server.user,
+        password=mysql_server.password, database=mysql_server.database,
+    )  # fmt: skip
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE TABLE checked (name VARCHAR(32) PRIMARY KEY, content VARCHAR(1000)) "
+            "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+        )
+    ended = springfield(
+        "check", directory=tmp_path,
+        SPRINGFIELD_HOMERS_URL=f"{mongodb_server.url}?collection=unindexed",
+        SPRINGFIELD_LISAS_URL=f"{mysql_server.url}?table=checked",
+        SPRINGFIELD_MARGES_URL=own_redis_server.url,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout
+    sections = re.split(r"^(?=\w)", ended.stdout, flags=re.MULTILINE)
+    homers, lisas, marges = (s for s in sections if s.startswith(("homers", "lisas", "marges")))
+    assert "warning:" in homers
+    assert "unique index" in homers
+    assert "warning:" in lisas
+    assert "utf8mb4_general_ci" in lisas
+    assert "warning:" in marges
+    assert "kept on disk" in marges

@@ -1,0 +1,212 @@
+"""The life of the real process: start, stop, what a kill leaves, what stops it from starting."""
+
+import http.client
+import itertools
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.servers.mysql import MysqlServer
+from tests.service import ServiceProcess, running, springfield
+
+PAIRS = [("homers", b'{"doh": 1}'), ("lisas", b"sax"), ("marges", b"\x00\xff")]
+
+
+def test_everything_is_still_there_after_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        for resource, body in PAIRS:
+            assert service.post(f"/api/v1/{resource}/kept", body).status == 204
+        assert service.post("/api/v1/bart", b"ay caramba", Content_Type="text/x-bart").status == 204
+    with running(tmp_path) as service:
+        for resource, body in PAIRS:
+            assert service.get(f"/api/v1/{resource}/kept").body == body
+        bart = service.get("/api/v1/bart")
+        assert (bart.body, bart.headers["content-type"]) == (b"ay caramba", "text/x-bart")
+
+
+def test_the_banner_says_what_is_bound_where(tmp_path: Path) -> None:
+    with running(tmp_path, "--marges-url=redis://:hunter2@127.0.0.1:1/0") as service:
+        assert f"http://127.0.0.1:{service.port}" in service.banner
+        assert f"{tmp_path}/springfield-data/springfield.db" in service.banner
+        assert "redis://:***@127.0.0.1:1/0" in service.banner
+        assert "hunter2" not in service.banner + service.errors()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly_and_finishes_what_is_in_flight(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    service = ServiceProcess(tmp_path)
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(
+            b"POST /api/v1/lisas/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\ns"
+        )
+        wait_for(lambda: service.get("/api/v1/flanders").status == 200)
+        service.process.send_signal(number)
+        wait_for(lambda: not is_listening(service.port))
+        client.sendall(b"ax")
+        assert client.recv(65536).startswith(b"HTTP/1.1 204 ")
+    assert service.stop() == 0
+    assert "Traceback" not in service.errors()
+    with running(tmp_path) as service:
+        assert service.get("/api/v1/lisas/slow").body == b"sax"
+
+
+def test_idle_connections_do_not_delay_the_stop(tmp_path: Path) -> None:
+    service = ServiceProcess(tmp_path)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port)
+    connection.request("GET", "/api/v1/flanders")
+    assert connection.getresponse().read()
+    started = time.monotonic()
+    assert service.stop(signal.SIGINT) == 0
+    assert time.monotonic() - started < 5
+    connection.close()
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    service = ServiceProcess(tmp_path)
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(
+            b"POST /api/v1/lisas/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\ns"
+        )
+        wait_for(lambda: service.get("/api/v1/flanders").status == 200)
+        service.process.send_signal(signal.SIGINT)
+        wait_for(lambda: not is_listening(service.port))
+        started = time.monotonic()
+        assert service.stop(signal.SIGINT) == 130
+        assert time.monotonic() - started < 5
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = springfield("serve", f"--port={port}", directory=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"springfield: Port {port} of 127.0.0.1 cannot be bound (Address already in use); stop what "
+        "uses it, or choose another with --port.\n"
+    )
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = springfield("serve", "--port=0", f"--data-dir={tmp_path}/file/data", directory=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        f"springfield: The data directory {tmp_path}/file/data cannot be"
+    )
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_host_that_is_not_known_is_one_clear_line(tmp_path: Path) -> None:
+    ended = springfield("serve", "--host=no.such.host.invalid", "--port=0", directory=tmp_path)
+    assert ended.returncode == 1
+    assert "no.such.host.invalid" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_store_that_is_unreachable_does_not_stop_the_others(tmp_path: Path) -> None:
+    nowhere = {
+        "MONGODB_URI": "mongodb://127.0.0.1:1/test",
+        "REDIS_HOST": "127.0.0.1",
+        "REDIS_PORT": "1",
+        "AWS_S3_BUCKET": "bucket",
+        "AWS_S3_OBJECT": "key",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
+    with running(tmp_path, **nowhere) as service:
+        for resource in ("homers", "marges", "bart"):
+            assert f"{resource} cannot be served yet" in service.errors()
+        for path in ("/api/v1/homers/x", "/api/v1/marges/x", "/api/v1/bart"):
+            for answer in (service.get(path), service.post(path, b"1")):
+                assert (answer.status, answer.problem["code"]) == (503, "not-done")
+                assert int(answer.headers["retry-after"]) >= 1
+        assert service.post("/api/v1/lisas/x", b"sax").status == 204
+        assert service.get("/api/v1/lisas/x").body == b"sax"
+        health = service.get("/api/v1/healthcheck")
+        assert health.status == 503
+        assert health.problem["failed"] == ["homers", "marges", "bart"]
+
+
+def test_two_processes_share_one_data_directory(tmp_path: Path) -> None:
+    with running(tmp_path) as one, running(tmp_path) as other, ThreadPoolExecutor(8) as pool:
+
+        def write(number: int) -> int:
+            service = one if number % 2 else other
+            return service.post(f"/api/v1/lisas/n{number}", b"%d" % number).status
+
+        assert set(pool.map(write, range(200))) == {204}
+        for number in range(200):
+            assert other.get(f"/api/v1/lisas/n{number}").body == b"%d" % number
+
+
+def test_a_kill_loses_no_write_that_was_answered_on_the_embedded_default(tmp_path: Path) -> None:
+    assert_a_kill_loses_nothing(tmp_path, {})
+
+
+def test_a_kill_loses_no_write_that_was_answered_on_mysql(
+    tmp_path: Path, mysql_server: MysqlServer
+) -> None:
+    url = {"SPRINGFIELD_LISAS_URL": f"{mysql_server.url}?table=killed"}
+    assert springfield("init", directory=tmp_path, **url).returncode == 0
+    assert_a_kill_loses_nothing(tmp_path, url)
+
+
+def assert_a_kill_loses_nothing(directory: Path, environment: dict[str, str]) -> None:
+    """Kill -9 the service in the middle of 10,000 writes by eight clients."""
+    service = ServiceProcess(directory, "--log-level=warning", **environment)
+    numbers = itertools.count()
+    answered: list[int] = []
+    enough = threading.Event()
+
+    def write() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        try:
+            while (number := next(numbers)) < 10_000:
+                connection.request("POST", f"/api/v1/lisas/n{number}", f"sax {number}")
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 204:
+                    answered.append(number)
+                if len(answered) > 2000:
+                    enough.set()
+        except (OSError, http.client.HTTPException):
+            pass  # killed in the middle: this write was not answered
+        finally:
+            connection.close()
+
+    writers = [threading.Thread(target=write) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    assert enough.wait(60)
+    service.process.kill()
+    for writer in writers:
+        writer.join()
+    service.stop()
+    assert 2000 < len(answered) < 10_000
+    with running(directory, "--log-level=warning", **environment) as service:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        for number in answered:
+            connection.request("GET", f"/api/v1/lisas/n{number}")
+            assert connection.getresponse().read() == f"sax {number}".encode()
+        connection.close()
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(condition: Callable[[], bool], deadline: float = 10) -> None:
+    end = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
