@@ -70,9 +70,9 @@ class ServiceProcess:
         """What the process has written to its standard error."""
         return (self.directory / "service.log").read_text()
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit code."""
-        if self.process.poll() is None:
+    def stop(self, number: int | None = signal.SIGTERM) -> int:
+        """Send a signal (None: it was sent already) and return the exit code."""
+        if number is not None and self.process.poll() is None:
             self.process.send_signal(number)
         try:
             return self.process.wait(timeout=20)

@@ -114,13 +114,22 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
 
 
 async def _greet(opened: Sequence[OpenStore]) -> None:
-    """Ask every store once, all at the same time: warn of the unreachable, refuse the unsuitable."""
-    answers = await asyncio.gather(*(each.upkeep.ping() for each in opened), return_exceptions=True)
+    """Ask every store once, all at the same time, and warn of what is unreachable or risky."""
+    answers = await asyncio.gather(*(_warnings(each) for each in opened), return_exceptions=True)
     for store, answer in zip(opened, answers, strict=True):
+        resource = store.binding.resource
         if isinstance(answer, SpringfieldError) and not isinstance(answer, Unsuitable):
-            log.warning("%s cannot be served yet: %s", store.binding.resource, answer)
-        elif answer is not None:
+            log.warning("%s cannot be served yet: %s", resource, answer)
+        elif isinstance(answer, BaseException):
             raise answer
+        else:
+            for warning in answer:
+                log.warning("%s: %s", resource, warning)
+
+
+async def _warnings(store: OpenStore) -> Sequence[str]:
+    await store.upkeep.ping()
+    return (await store.upkeep.inspect()).warnings
 
 
 def _options(settings: Settings, binding: Binding) -> StoreOptions:

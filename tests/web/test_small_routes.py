@@ -1,6 +1,8 @@
 """Flanders, maggie, the healthcheck, the pages of problems, and what is no route."""
 
 import json
+import socket
+import time
 
 import pytest
 
@@ -113,3 +115,37 @@ def test_a_problem_bears_the_trace_id_of_the_request(service: ServiceProcess) ->
     assert answer.problem["trace_id"] == trace
     ids = {service.get("/nowhere", Traceparent="junk").problem["trace_id"] for _ in range(3)}
     assert len(ids) == 3
+
+
+def test_a_store_that_never_answers_does_not_hang_the_healthcheck(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        flags = (f"--marges-url={url}", "--health-timeout=0.3")
+        with running(tmp_path_factory.mktemp("silent"), *flags) as service:
+            started = time.monotonic()
+            answer = service.get("/api/v1/healthcheck")
+            assert time.monotonic() - started < 1.5
+            assert answer.status == 503
+            assert answer.problem["failed"] == ["marges"]
+            assert "Redis" in answer.problem["detail"]
+            assert "SQLite" not in answer.problem["detail"]
+            report = json.loads(service.get("/api/v1/healthcheck", Accept="application/json").body)
+            assert [each["status"] for each in report["components"]] == ["ok", "ok", "failed", "ok"]
+            assert service.post("/api/v1/lisas/x", b"sax").status == 204
+            slow = service.post("/api/v1/marges/x", b"x")
+            assert (slow.status, slow.problem["code"]) in {
+                (504, "not-done"),
+                (504, "outcome-unknown"),
+            }
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api/v1/flanders", "/api/v1/lisas/%FF"])
+def test_a_refused_request_with_a_large_body_still_gets_its_answer(
+    service: ServiceProcess, path: str
+) -> None:
+    for _ in range(5):
+        answer = service.post(path, b"x" * 1_000_000)
+        assert answer.status in {400, 404, 405}
+        assert answer.problem["status"] == answer.status

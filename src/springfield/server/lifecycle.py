@@ -35,7 +35,7 @@ async def serve(settings: Settings, announce: Callable[[int], None]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, stop)
+        loop.add_signal_handler(number, _stop, stop, number)
     sockets = bind(settings.host, settings.port)
     try:
         _make_data_dir(settings)
@@ -85,9 +85,9 @@ async def _listening(
         await server.close_all_connections()
 
 
-def _stop(stop: asyncio.Event) -> None:
+def _stop(stop: asyncio.Event, number: int) -> None:
     if stop.is_set():
-        os._exit(130)  # the second signal: somebody does not want to wait
+        os._exit(128 + number)  # the second signal: somebody does not want to wait
     stop.set()
 
 

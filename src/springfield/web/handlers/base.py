@@ -14,7 +14,7 @@ from typing import Any
 
 from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
 
-from springfield.errors import InvalidName, SpringfieldError, StoreError, UpstreamError
+from springfield.errors import SpringfieldError, StoreError, UpstreamError
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
 from springfield.web.safety import READS, Safety
 from springfield.web.traffic import Traffic
@@ -51,6 +51,15 @@ class Handler(RequestHandler):
         """Refuse what can be refused before the body is read."""
         self._in_flight = True
         self.traffic.begin()
+        try:
+            self._check()
+        except (HTTPRefusal, SpringfieldError) as error:
+            if not self._has_body():
+                raise
+            self.answer_early(error)
+        return None
+
+    def _check(self) -> None:
         safety: Safety = self.settings["safety"]
         safety.check(self.request)
         if not self.request.path.isascii():  # RFC 3986, section 2: a URI is ASCII
@@ -64,19 +73,26 @@ class Handler(RequestHandler):
                 f"{method} is not a method of this resource; use {self.allowed}.",
                 {"Allow": self.allowed},
             )
+        self.check_request()
         if method not in READS:
             if safety.read_only:
                 raise HTTPRefusal(
                     "read-only", "The service was started read-only.", {"Allow": self.allowed}
                 )
             self.check_write()
-        return None
+
+    def _has_body(self) -> bool:
+        headers = self.request.headers
+        return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
 
     @property
     def traffic(self) -> Traffic:
         """The requests in flight of the whole service."""
         traffic: Traffic = self.settings["traffic"]
         return traffic
+
+    def check_request(self) -> None:
+        """Refuse a request of any method by its headers; raises HTTPRefusal or SpringfieldError."""
 
     def check_write(self) -> None:
         """Refuse a write by its headers; raises HTTPRefusal or SpringfieldError."""
@@ -111,29 +127,25 @@ class Handler(RequestHandler):
     def answer_early(self, error: Exception) -> None:
         """Answer with the problem of `error` while the body is still coming."""
         self._refused = True
-        problem = problem_of(error)
-        self.write_problem(problem)
+        self.write_problem(problem_of(error))
         self.set_header("Connection", "close")
         self.set_header("Content-Length", sum(len(part) for part in self._write_buffer))
         _ = self.flush()
         # A client that waits for 100 sends no body; and no 100 may follow the answer.
         if "Expect" in self.request.headers:
             _ = self.finish()
+        # When the body has been read away, Tornado calls the method: nothing is left to do.
+        setattr(self, (self.request.method or "").lower(), self._end)
 
-    def require_body_accepted(self) -> None:
-        """End the handling of a request that `answer_early` has answered."""
-        if self._refused:
-            raise Finish
+    def _end(self, *_: str) -> None:
+        raise Finish
 
     # Names and identities.
 
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
-        """Decode what the route matched, strictly. Overrides Tornado, which reads Latin-1."""
+        """Decode what the route matched. What is not UTF-8 becomes what `parse_name` refuses."""
         del name
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise InvalidName("The name in the path is not percent-encoded UTF-8.") from None
+        return value.decode(errors="surrogateescape")
 
     @property
     def trace_id(self) -> str:
@@ -205,21 +217,8 @@ class NotFoundHandler(Handler):
 
     METHODS = tuple(RequestHandler.SUPPORTED_METHODS)
 
-    def check_write(self) -> None:
-        """See Handler: say that there is no such route before anything else."""
-        self._refuse()
-
-    def get(self) -> None:
-        """Answer 404."""
-        self._refuse()
-
-    head = get
-
-    def options(self, *_: str) -> None:
-        """Answer 404."""
-        self._refuse()
-
-    def _refuse(self) -> None:
+    def check_request(self) -> None:
+        """See Handler: there is nothing here."""
         raise HTTPRefusal(
             "no-such-route", f"No resource is served at {self.request.path}; see the README."
         )

@@ -62,8 +62,7 @@ class ObjectHandler(Handler):
         refuse_encoding(self.request.headers)
         length = self.request.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self.body_limit:
-            self.answer_early(too_large(self.body_limit))
-            return
+            raise too_large(self.body_limit)
         media_type = claimed_media_type(self.request.headers)
         self._upload = asyncio.create_task(self.stored.put(aiter(self._body), media_type))
         self._upload.add_done_callback(lambda _: self._body.abandon())
@@ -94,7 +93,6 @@ class ObjectHandler(Handler):
 
     async def post(self) -> None:
         """Replace the object: 204, durably."""
-        self.require_body_accepted()
         assert self._upload is not None
         await self._body.feed(None)
         info = await self._upload

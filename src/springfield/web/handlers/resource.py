@@ -28,7 +28,7 @@ class ItemHandler(Handler):
             check_media_type(self.collection.kind, self.request.headers)
         length = self.request.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self.body_limit:
-            self.answer_early(too_large(self.body_limit))
+            raise too_large(self.body_limit)
 
     async def take(self, chunk: bytes) -> None:
         """See Handler: collect the body, up to the limit."""
@@ -52,7 +52,6 @@ class ItemHandler(Handler):
 
     async def post(self, name: str) -> None:
         """Insert or overwrite the item: 204."""
-        self.require_body_accepted()
         await self.collection.put(name, bytes(self._body))
         self.set_status(204)
 
@@ -60,7 +59,6 @@ class ItemHandler(Handler):
 
     async def delete(self, name: str) -> None:
         """Remove the item: 204, also when it was absent."""
-        self.require_body_accepted()
         await self.collection.delete(name)
         self.set_status(204)
 
