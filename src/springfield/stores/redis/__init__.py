@@ -1,0 +1,1 @@
+"""Keeps items in Redis and Valkey. Start at `adapter.py`."""

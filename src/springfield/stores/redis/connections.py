@@ -1,0 +1,105 @@
+"""In charge of the driver's connections to Redis: their settings, their pools, two mended defects.
+
+The driver neither retries nor times out by itself: a call is bounded once, in `server.py`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
+from redis.backoff import NoBackoff
+
+from springfield.stores.redis.url import Address, RedisUrl
+from springfield.stores.store import StoreOptions
+
+
+class _Strict(AbstractConnection):
+    """Mends the driver's connections, of whichever kind."""
+
+    async def can_read(self) -> bool:
+        """Tell the pool that this idle connection is dead; the driver overlooks a reset one."""
+        is_closed = self._writer is None or self._writer.is_closing()
+        return is_closed or await super().can_read()
+
+    async def disconnect(self, nowait: bool = False, *reason: Any, **reasons: Any) -> None:
+        """Close; after a failure at once, or what a silent server does not take piles up here."""
+        if nowait and self._writer is not None:
+            self._writer.transport.abort()
+        await super().disconnect(nowait, *reason, **reasons)
+
+
+class TcpConnection(_Strict, Connection):
+    """To a host and port."""
+
+
+class TlsConnection(_Strict, SSLConnection):
+    """To a host and port, encrypted."""
+
+
+class SocketFileConnection(_Strict, UnixDomainSocketConnection):
+    """To a socket file."""
+
+
+class SentinelConnection(_Strict, SentinelManagedConnection):
+    """To the primary that the sentinels name when it is made."""
+
+
+def pool_at(address: Address, url: RedisUrl, options: StoreOptions) -> ConnectionPool:
+    """Make the pool for one server of `url`; connects when it is first used."""
+    host, port = address
+    kind = TlsConnection if url.has_tls else TcpConnection
+    return ConnectionPool(host=host, port=port, **_settings(kind, url, options))
+
+
+def pool_at_socket_file(url: RedisUrl, options: StoreOptions) -> ConnectionPool:
+    """Make the pool for the server behind the socket file of `url`."""
+    return ConnectionPool(path=url.path, **_settings(SocketFileConnection, url, options))
+
+
+@asynccontextmanager
+async def pool_of_sentinels(url: RedisUrl, options: StoreOptions) -> AsyncIterator[ConnectionPool]:
+    """Make the pool for the primary that the sentinels of `url` name."""
+    # Each sentinel has a share of the call's time: a dead one must leave some for the next.
+    share = options.timeout / (len(url.addresses) + 1)
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        url.addresses,
+        sentinel_kwargs={
+            **_common(share),
+            "socket_timeout": share,
+            "max_connections": options.pool_size,
+            **url.sentinel_login,
+        },
+    )
+    async with sentinels:
+        yield SentinelConnectionPool(  # type: ignore[no-untyped-call]
+            url.service, sentinels, **_settings(SentinelConnection, url, options)
+        )
+
+
+def _settings(
+    kind: type[AbstractConnection], url: RedisUrl, options: StoreOptions
+) -> dict[str, Any]:
+    return {
+        **_common(options.timeout),
+        "connection_class": kind,
+        "max_connections": options.pool_size,
+        "socket_timeout": None,
+        **url.login,
+    }
+
+
+def _common(connect_timeout: float) -> dict[str, Any]:
+    return {
+        "protocol": 2,  # without HELLO and CLIENT MAINT_NOTIFICATIONS on every new connection
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": connect_timeout,
+    }

@@ -1,0 +1,172 @@
+"""In charge of exchanges with one Redis server: their deadline, and what their failures mean.
+
+A connection whose exchange was cut short is closed, never reused: what it would still deliver is
+the answer to somebody else's question. The only file that turns the driver's errors into ours.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import TimeoutError as DriverTimeoutError
+
+from springfield.errors import Misconfigured, OutcomeUnknown, StoreError, Unavailable
+
+Command = tuple[bytes | str | int, ...]
+Reply = Any
+"""What the server answered. Its refusal of that one command is an exception, given, not raised."""
+
+_REFUSALS = (ResponseError, AuthenticationError, BusyLoadingError)
+_TEMPORARY = (BusyLoadingError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_TEMPORARY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
+_FORBIDDEN = (AuthenticationError, NoPermissionError)
+
+
+class Servers(Protocol):
+    """Where the keys of one store are: one server, or the primaries of a cluster."""
+
+    place: str
+    """For messages."""
+
+    @property
+    def whole(self) -> "Server | None":
+        """The one server that holds all keys, if there is one."""
+        ...
+
+    async def wave(
+        self, commands: Mapping[bytes, Command], until: float, *, writes: bool
+    ) -> Mapping[bytes, Reply]:
+        """Send each command to where its key is, all at once; return the replies by key.
+
+        Ends by `until` of the loop's clock. What no answer came to is a StoreError among the
+        replies, or raised when that is true of all; `writes` makes it OutcomeUnknown.
+        """
+        ...
+
+    async def primaries(self, until: float) -> Sequence["Server"]:
+        """Return every server that holds keys."""
+        ...
+
+
+class Server:
+    """One server, or whichever the sentinels name."""
+
+    def __init__(self, pool: ConnectionPool, place: str, timeout: float) -> None:
+        """Use the connections of `pool`; `place` and `timeout` are for messages."""
+        self.place = place
+        self.whole: Server | None = self
+        self._pool = pool
+        self._timeout = timeout
+        # Not the driver's blocking pool: a cancelled waiter of that can take a wake-up with it.
+        self._free = asyncio.Semaphore(pool.max_connections)
+
+    async def exchange(
+        self, commands: Sequence[Command], until: float, *, writes: bool = False
+    ) -> list[Reply]:
+        """Send the commands at once and return a reply to each, by `until` of the loop's clock.
+
+        Raises Unavailable when nothing was written, OutcomeUnknown when something may have been,
+        Misconfigured when the server does not let us in.
+        """
+        is_sent = False
+        try:
+            async with asyncio.timeout_at(until), self._free:
+                connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+                try:
+                    packed = connection.pack_commands(commands)
+                    is_sent = True
+                    await connection.send_packed_command(packed, check_health=False)
+                    return [await _reply(connection) for _ in commands]
+                except BaseException:
+                    await connection.disconnect(nowait=True)
+                    raise
+                finally:
+                    await self._pool.release(connection)
+        except (RedisError, OSError) as error:
+            raise self._failure(error, is_unknown=writes and is_sent) from error
+
+    async def wave(
+        self, commands: Mapping[bytes, Command], until: float, *, writes: bool
+    ) -> Mapping[bytes, Reply]:
+        """See Servers."""
+        replies = await self.exchange(list(commands.values()), until, writes=writes)
+        return dict(zip(commands, replies, strict=True))
+
+    async def primaries(self, until: float) -> Sequence["Server"]:
+        """See Servers."""
+        del until  # nothing is to be asked
+        return [self]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.aclose()
+
+    def _failure(self, error: Exception, *, is_unknown: bool) -> StoreError:
+        origin = error.__context__
+        if isinstance(origin, ReadOnlyError):  # a demoted primary; a connection error by then
+            return refusal(self.place, origin)
+        if isinstance(origin, ssl.SSLCertVerificationError):
+            return Misconfigured(
+                f"The TLS certificate of Redis at {self.place} is not trusted "
+                f"({origin.verify_message}); set ssl_ca_certs in the store URL."
+            )
+        if isinstance(error, _REFUSALS):
+            return refusal(self.place, error)
+        is_slow = isinstance(error, TimeoutError | DriverTimeoutError)
+        if is_slow:
+            what = f"did not answer within {self._timeout:g} s"
+        else:
+            what = "broke the connection off" if is_unknown else "cannot be reached"
+        if is_unknown:
+            return OutcomeUnknown(
+                f"Redis at {self.place} {what}; the write may have happened or may happen yet.",
+                slow=is_slow,
+            )
+        return Unavailable(f"Redis at {self.place} {what}; nothing was written.", slow=is_slow)
+
+
+def refusal(place: str, error: Exception) -> StoreError:
+    """Return what a command's refusal by the server means: that command wrote nothing."""
+    if isinstance(error, StoreError):
+        return error
+    # Behind these the server repeats arguments, which may be secret, or names the script.
+    words = str(error).partition(", with args")[0].partition(" script: ")[0]
+    if isinstance(error, _TEMPORARY) or words.startswith(_TEMPORARY_CODES):
+        return Unavailable(
+            f"Redis at {place} cannot serve this now; nothing was written. It says: {words}"
+        )
+    if isinstance(error, _FORBIDDEN):
+        return Misconfigured(
+            f"Redis at {place} denies access; correct the user and the password in the store URL, "
+            f"or the user's permissions. It says: {words}"
+        )
+    if isinstance(error, AskError | ClusterCrossSlotError):  # MOVED is an AskError, too
+        return Misconfigured(
+            f"Redis at {place} is a node of a cluster; write redis+cluster:// in the store URL."
+        )
+    return Misconfigured(
+        f"Redis at {place} refuses what this resource needs; check the store URL and the server's "
+        f"settings. It says: {words}"
+    )
+
+
+async def _reply(connection: AbstractConnection) -> Reply:
+    try:
+        return await connection.read_response(disconnect_on_error=False)
+    except _REFUSALS as error:
+        return error
