@@ -1,0 +1,1 @@
+"""Keeps items in MongoDB. Start at `adapter.py`."""
