@@ -1,0 +1,1 @@
+"""Keeps one object as a plain file. Start at `object.py`."""

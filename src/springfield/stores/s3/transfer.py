@@ -1,0 +1,137 @@
+"""In charge of moving one object's bytes from and to S3: the blocking side of `object.py`.
+
+A transfer takes one call at a time: closing waits for the call that runs, and no call opens
+anything after it.
+"""
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from springfield.errors import TooLarge
+from springfield.stores.objects import CHUNK, ObjectInfo
+from springfield.stores.s3.errors import DRIVER_ERRORS, is_absent
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+UNTYPED = "binary/octet-stream"
+"""What Amazon's S3 calls an object without a media type. Without it SeaweedFS guesses one."""
+
+PARTS_LIMIT = 10_000
+"""The most parts of one upload: Amazon S3 User Guide, "Multipart upload limits"."""
+
+
+class Download:
+    """One object being read."""
+
+    def __init__(self, client: "S3Client", bucket: str, key: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._key = key
+        self._turn = threading.Lock()
+        self._is_closed = False
+        self._body: Any = None
+
+    def start(self) -> ObjectInfo | None:
+        """Ask for the object; None when there is none."""
+        with self._turn:
+            if self._is_closed:
+                return None
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._key)
+            except ClientError as error:
+                if is_absent(error):
+                    return None
+                raise
+            self._body = answer["Body"]
+            return info_of(answer)
+
+    def read(self) -> bytes:
+        """Return the next bytes, at most `CHUNK`; b"" at the end."""
+        with self._turn:
+            chunk: bytes = self._body.read(CHUNK)
+            return chunk
+
+    def close(self) -> None:
+        """Drop the connection, unless the object was read to its end: then it is kept."""
+        with self._turn:
+            self._is_closed = True
+            if self._body is not None:
+                self._body.close()
+
+
+class MultipartUpload:
+    """One object being written in parts; nothing of it is visible before `complete`."""
+
+    def __init__(self, client: "S3Client", bucket: str, key: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._key = key
+        self._turn = threading.Lock()
+        self._is_closed = False
+        self._upload: str | None = None
+        self._parts: list[CompletedPartTypeDef] = []
+
+    def create(self, media_type: str) -> None:
+        """Begin."""
+        with self._turn:
+            if self._is_closed:
+                return
+            answer = self._client.create_multipart_upload(
+                Bucket=self._bucket, Key=self._key, ContentType=media_type
+            )
+            self._upload = answer["UploadId"]
+
+    def send(self, part: bytearray) -> None:
+        """Send the next part; raises TooLarge behind the last possible one."""
+        with self._turn:
+            number = len(self._parts) + 1
+            if number > PARTS_LIMIT:
+                raise TooLarge(f"S3 takes at most {PARTS_LIMIT} parts of {len(part)} bytes.")
+            answer = self._client.upload_part(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=self._id,
+                PartNumber=number,
+                Body=part,  # type: ignore[arg-type]  # the stub forgets bytearray
+            )
+            self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+
+    def complete(self) -> str:
+        """Put the object in place; return its entity tag."""
+        with self._turn:
+            answer = self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=self._id,
+                MultipartUpload={"Parts": self._parts},
+            )
+            return answer["ETag"].strip('"')
+
+    def abort(self) -> None:
+        """Remove the parts. Where that fails, the bucket's lifecycle rule is left to do it."""
+        with self._turn, contextlib.suppress(*DRIVER_ERRORS):
+            self._is_closed = True
+            if self._upload is not None:
+                self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=self._key, UploadId=self._upload
+                )
+
+    @property
+    def _id(self) -> str:
+        assert self._upload is not None
+        return self._upload
+
+
+def info_of(answer: Any) -> ObjectInfo:
+    """Return the facts that the answer to a GET or a HEAD carries."""
+    media_type = answer.get("ContentType", UNTYPED)
+    return ObjectInfo(
+        answer["ContentLength"],
+        answer["ETag"].strip('"'),
+        None if media_type == UNTYPED else media_type,
+    )

@@ -1,0 +1,74 @@
+"""In charge of calls that block: each in one of a few threads, under a deadline.
+
+Contract
+    At most `size` calls run at once. `run` answers within its deadline even where the call does
+    not; such a call keeps its thread until it ends, so that a store that hangs costs `size`
+    threads and no more.
+
+Cancellation
+    A caller that leaves does not stop the call. What that call holds is closed by `clean_up`,
+    which no cancellation reaches and which `close` waits for.
+
+Rejected
+    The loop's default executor: one store that hangs would starve all others, and name look-ups.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ThreadsBusyError(Exception):
+    """No thread came free in time: the call was not started."""
+
+
+class Threads:
+    """The threads of one store."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self.size = size
+        self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
+        self._free = asyncio.Semaphore(size)
+        self._running: set[asyncio.Future[Any]] = set()
+
+    async def run(self, call: Callable[[], T], seconds: float) -> T:
+        """Return what `call` returns.
+
+        Raises ThreadsBusyError when it could not be started within `seconds`, and TimeoutError
+        when it was started and did not end in time.
+        """
+        running: asyncio.Future[T] | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                await self._free.acquire()
+                running = self._start(call)
+                running.add_done_callback(lambda _: self._free.release())
+                return await asyncio.shield(running)
+        except TimeoutError:
+            if running is None:
+                raise ThreadsBusyError from None
+            raise
+
+    async def clean_up(self, call: Callable[[], None], patience: float) -> None:
+        """Run `call`, which must not raise, to its end, whatever becomes of the caller.
+
+        Waits up to `patience` seconds for it. A cancelled caller waits no longer.
+        """
+        await asyncio.wait({self._start(call)}, timeout=patience)
+
+    async def close(self, patience: float) -> None:
+        """Wait up to `patience` seconds for what runs, then leave it."""
+        try:
+            if self._running:
+                await asyncio.wait(self._running, timeout=patience)
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, call: Callable[[], T]) -> "asyncio.Future[T]":
+        running = asyncio.get_running_loop().run_in_executor(self._pool, call)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return running
