@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from springfield.configuration import flag_of, variables_of
+from springfield.configuration import flag_of, load_settings, variables_of
 from springfield.settings import Settings
 from springfield.web.problems import CODES
 from tests.service import running
@@ -55,8 +55,6 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
 
 
 def default_of(name: str) -> str:
-    from springfield.configuration import load_settings  # noqa: PLC0415
-
     shown = next(row.default for row in load_settings({}, None).table() if row.name == name)
     return "" if shown == "-" else f"`{shown}`"
 

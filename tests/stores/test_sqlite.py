@@ -9,7 +9,7 @@ import pytest
 
 from springfield.errors import Misconfigured, Unreadable
 from springfield.model import Item, Kind, Name
-from springfield.stores.sqlite import open_store
+from springfield.stores.sqlite.adapter import open_store
 from springfield.stores.store import StoreOptions
 from tests.stores.contract import Place, StoreContract, read_one, write_one
 

@@ -12,7 +12,10 @@ from springfield.stores.url import path_of, redact, refuse_unknown_parameters, t
         ("mysql://user:p/w@host:1/db?table=lisa", "mysql://user:***@host:1/db?table=lisa"),
         ("mongodb://u:p@a:1,b:2/db?w=1", "mongodb://u:***@a:1,b:2/db?w=1"),
         ("mongodb://u@a/db", "mongodb://u@a/db"),
-        ("x://h/?tlsCertificateKeyFilePassword=pw&a=1&authToken=t", "x://h/?tlsCertificateKeyFilePassword=***&a=1&authToken=***"),
+        (
+            "x://h/?tlsCertificateKeyFilePassword=pw&a=1&authToken=t",
+            "x://h/?tlsCertificateKeyFilePassword=***&a=1&authToken=***",
+        ),
         ("plain text", "plain text"),
     ],
 )

@@ -26,7 +26,7 @@ _ITEM_STORES = {
     "mysql": "mysql",
     "s3": "s3",
 }
-_OBJECT_STORES = {"file": "filesystem", "s3": "s3_object"}
+_OBJECT_STORES = {"file": "filesystem", "s3": "s3"}
 
 PRODUCTS = {
     "sqlite": "SQLite",
@@ -34,7 +34,6 @@ PRODUCTS = {
     "redis": "Redis",
     "mysql": "MySQL",
     "s3": "S3",
-    "s3_object": "S3",
     "filesystem": "filesystem",
 }
 
@@ -47,12 +46,12 @@ def product_of(url: str) -> str:
 
 def check_item_url(url: str) -> None:
     """Raise Misconfigured when no store for named items can be at `url`."""
-    _adapter(url, _ITEM_STORES, "named items")
+    _package(url, _ITEM_STORES, "named items")
 
 
 def check_object_url(url: str) -> None:
     """Raise Misconfigured when no store for a single object can be at `url`."""
-    _adapter(url, _OBJECT_STORES, "a single object")
+    _package(url, _OBJECT_STORES, "a single object")
 
 
 def open_store(url: str, options: StoreOptions) -> AbstractAsyncContextManager[Adapter]:
@@ -60,17 +59,19 @@ def open_store(url: str, options: StoreOptions) -> AbstractAsyncContextManager[A
 
     Raises Misconfigured for a URL that cannot be right. The server need not be there yet.
     """
-    module = importlib.import_module(_adapter(url, _ITEM_STORES, "named items"))
+    package = _package(url, _ITEM_STORES, "named items")
+    module = importlib.import_module(f"{package}.adapter")
     return cast("AbstractAsyncContextManager[Adapter]", module.open_store(url, options))
 
 
 def open_object(url: str, options: StoreOptions) -> AbstractAsyncContextManager[ObjectStore]:
     """Open the store for the single object at `url`; otherwise as `open_store`."""
-    module = importlib.import_module(_adapter(url, _OBJECT_STORES, "a single object"))
+    package = _package(url, _OBJECT_STORES, "a single object")
+    module = importlib.import_module(f"{package}.object")
     return cast("AbstractAsyncContextManager[ObjectStore]", module.open_object(url, options))
 
 
-def _adapter(url: str, adapters: dict[str, str], what: str) -> str:
+def _package(url: str, adapters: dict[str, str], what: str) -> str:
     scheme = url.partition(":")[0]
     if scheme not in adapters:
         known = ", ".join(f"{known}:" for known in sorted(adapters))

@@ -117,16 +117,22 @@ _open: dict[Path, Database] = {}
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncIterator[Database]:
     """Open the file once per process, whoever asks for it; the last one out closes it."""
-    path = path.absolute()
-    database = _open.setdefault(path, Database(path))
+    database = _shared(path)
     database.users += 1
     try:
         yield database
     finally:
         database.users -= 1
         if not database.users:
-            del _open[path]
+            del _open[database.path]
             await database.close()
+
+
+def _shared(path: Path) -> Database:
+    path = path.absolute()
+    if path not in _open:
+        _open[path] = Database(path)
+    return _open[path]
 
 
 def _connect(path: Path) -> apsw.Connection:

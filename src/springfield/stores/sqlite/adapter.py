@@ -20,7 +20,7 @@ from springfield.errors import (
     Unsuitable,
 )
 from springfield.model import Item, Kind, Name, is_legal_name
-from springfield.stores.sqlite_database import Database, open_database
+from springfield.stores.sqlite.database import Database, open_database
 from springfield.stores.store import Inspection, StoreOptions
 from springfield.stores.url import path_of, redact, refuse_unknown_parameters, take_parameters
 

@@ -1,0 +1,1 @@
+"""Keeps items in SQLite. Start at `adapter.py`."""
