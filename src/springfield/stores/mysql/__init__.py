@@ -1,0 +1,1 @@
+"""Keeps items in MySQL and MariaDB. Start at `adapter.py`."""
