@@ -74,7 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "connect to every store and say what is found"),
         ("settings", _settings, "print every setting, its value and where it came from"),
     ):
-        sub = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[:1].upper()}{summary[1:]}.",
+            usage=f"springfield {name} [--config FILE] [--SETTING VALUE …]",
+            allow_abbrev=False,
+        )
         sub.set_defaults(command=command)
         sub.add_argument(
             "--config",
@@ -88,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 flag_of(setting),
                 dest=setting,
-                metavar="BOOL" if is_switch else setting.upper(),
+                metavar="BOOL" if is_switch else "VALUE",
                 help=(field.description or "").replace("%", "%%"),
                 **({"nargs": "?", "const": "true"} if is_switch else {}),  # type: ignore[arg-type]
             )
@@ -179,8 +185,9 @@ async def _inspect(store: OpenStore) -> Sequence[str]:
     milliseconds = (time.perf_counter() - started) * 1000
     found = await store.upkeep.inspect()
     where = redact(store.binding.url)
+    product = f"{found.product} {found.version}".removesuffix(" -")
     return [
-        f"ok: {found.product} {found.version} at {where}, {milliseconds:.1f} ms",
+        f"ok: {product} at {where}, {milliseconds:.1f} ms",
         *(f"warning: {warning}" for warning in found.warnings),
     ]
 
