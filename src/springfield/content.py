@@ -70,6 +70,32 @@ def parse_json(content: bytes) -> Any:
     return value
 
 
+def merge_patch(content: bytes, patch: Any) -> bytes:
+    """Return JSON `content` with a parsed `patch` merged into it (RFC 7396, section 2).
+
+    Numbers are converted: 1.10 becomes 1.1. Raises NotStorable for one that cannot be.
+    """
+    try:
+        merged = _merge(json.loads(content), patch)
+        return json.dumps(
+            merged, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+    except ValueError:
+        raise NotStorable("The content has a number that is too large to be merged.") from None
+
+
+def _merge(target: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
 def check_stored(kind: Kind, content: bytes) -> None:
     """Return when stored `content` can be served as `kind`; raise InvalidContent otherwise.
 

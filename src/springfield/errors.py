@@ -8,12 +8,14 @@
     │   ├── InvalidContent        invalid-content
     │   ├── InvalidParameter      invalid-parameter
     │   ├── Missing               not-found
+    │   ├── PreconditionFailed    precondition-failed
     │   ├── NameCollision         name-collision
     │   ├── WrongType             wrong-type
     │   ├── TooLarge              too-large
     │   └── NotStorable           not-storable
     ├── StoreError                the store, not the request, is at fault
     │   ├── Unavailable           not-done
+    │   ├── ListingTooExpensive   listing-too-expensive
     │   ├── OutcomeUnknown        outcome-unknown
     │   ├── Unreadable            stored-value-unreadable
     │   └── Misconfigured         store-misconfigured
@@ -68,6 +70,12 @@ class Missing(Refused):
     code = "not-found"
 
 
+class PreconditionFailed(Refused):
+    """If-Match or If-None-Match is false for what the store holds now (RFC 9110, section 13)."""
+
+    code = "precondition-failed"
+
+
 class NameCollision(Refused):
     """The store would keep this name and one that it already holds in the same place."""
 
@@ -104,6 +112,13 @@ class Unavailable(StoreError):
     """The store could not be asked, or did not answer a read: nothing was written."""
 
     code = "not-done"
+    temporary = True
+
+
+class ListingTooExpensive(StoreError):
+    """A page of names could not be found in time: the store must look at too many keys."""
+
+    code = "listing-too-expensive"
     temporary = True
 
 

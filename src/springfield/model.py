@@ -3,7 +3,7 @@
 import enum
 import hashlib
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 
 from springfield.errors import InvalidName
@@ -33,11 +33,23 @@ class Item:
 
     content: bytes
     store_tag: str | None = None
+    ttl: int | None = None
+    """In a write: the seconds of life that are asked for, by the store's clock."""
+    expires_at: float | None = None
+    """When the item ends, in seconds since 1970 by the store's clock; None is never. In a write
+    it keeps an end that was read; not together with `ttl`."""
+    native: object = field(default=None, repr=False, compare=False)
+    """What the adapter that read the item needs to recognise this very value; its own secret."""
 
     @property
     def entity_tag(self) -> str:
         """The strong entity tag, without quotes: equal content has equal tags."""
-        return self.store_tag or hashlib.blake2b(self.content, digest_size=16).hexdigest()
+        return self.store_tag or entity_tag_of(self.content)
+
+
+def entity_tag_of(content: bytes) -> str:
+    """Return the strong entity tag of content, without quotes (RFC 9110, section 8.8.3)."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def parse_name(raw: str) -> Name:
@@ -70,3 +82,37 @@ def is_legal_name(raw: str) -> bool:
     except InvalidName:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What must be true of the current item for a request to be done (RFC 9110, section 13).
+
+    `match` are the entity tags of If-Match, compared strongly, and `none_match` those of
+    If-None-Match, compared weakly; None where the field is absent, `ANY_TAG` for `*`. Tags are
+    without quotes; a weak one in `match` equals nothing and is left out.
+    """
+
+    match: frozenset[str] | None = None
+    none_match: frozenset[str] | None = None
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is nothing to check."""
+        return self.match is None and self.none_match is None
+
+    def matches(self, tag: str | None) -> bool:
+        """Tell whether If-Match, if there is one, is true; `tag` None is an absent item."""
+        return self.match is None or (tag is not None and bool(self.match & {tag, ANY_TAG}))
+
+    def excludes(self, tag: str | None) -> bool:
+        """Tell whether If-None-Match names the current item, so that the request is not done."""
+        return tag is not None and bool((self.none_match or frozenset()) & {tag, ANY_TAG})
+
+    def allows(self, tag: str | None) -> bool:
+        """Tell whether both are true, in the order of section 13.2.2."""
+        return self.matches(tag) and not self.excludes(tag)
+
+
+ANY_TAG = "*"
+UNCONDITIONAL = Precondition()

@@ -1,27 +1,41 @@
 """In charge of what a handler may do with named items. The rules that hold for every store."""
 
+import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
-from springfield.content import check_content, check_stored
+from springfield.content import check_content, check_stored, merge_patch, parse_json
 from springfield.errors import (
     InvalidContent,
     InvalidParameter,
     Missing,
     NotStorable,
+    PreconditionFailed,
     SpringfieldError,
     TooLarge,
+    Unavailable,
     Unreadable,
 )
-from springfield.model import Item, Kind, Name, parse_name
-from springfield.stores.objects import ObjectInfo, ObjectStore, OpenObject
+from springfield.model import (
+    UNCONDITIONAL,
+    Item,
+    Kind,
+    Name,
+    Precondition,
+    entity_tag_of,
+    parse_name,
+)
 from springfield.stores.store import Store
+from springfield.watching import Watch
 
 PAGE_DEFAULT = 100
 PAGE_LIMIT = 1000
+
+ATTEMPTS = 8
+"""How often a conditional write is evaluated anew before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,14 @@ class Page:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A write that was done; the next GET serves the very bytes that were sent if `is_verbatim`."""
+
+    entity_tag: str
+    is_verbatim: bool
+
+
 class Collection:
     """Named items of one kind on one store, whichever it is.
 
@@ -39,96 +61,168 @@ class Collection:
     the rule for them is applied here.
     """
 
-    def __init__(self, resource: str, kind: Kind, store: Store, item_limit: int) -> None:
+    def __init__(
+        self, resource: str, kind: Kind, store: Store, item_limit: int, tick: float = 1.0
+    ) -> None:
         self.resource = resource
         self.kind = kind
         self.item_limit = item_limit
+        self.watch = Watch(store, tick)
         self._store = store
         self._singular = resource.removesuffix("s")
 
     async def get(self, raw_name: str) -> Item:
         """Return the item; raise Missing, or Unreadable when it is not of this kind."""
         name = parse_name(raw_name)
-        found = (await self._store.read([name])).get(name)
+        found = await self._find(name)
         if found is None:
-            raise Missing(f"Missing {self._singular}: {name}")
+            raise self._missing(name)
+        self._check_readable(name, found)
+        return found
+
+    async def wait(self, raw_name: str, condition: Precondition, seconds: float) -> Item:
+        """Return the item as soon as If-None-Match of `condition` is true of it.
+
+        Raises Missing when it is deleted, Unchanged when the time is up.
+        """
+        name = parse_name(raw_name)
+        found = await self.watch.wait(name, lambda item: not _excluded(condition, item), seconds)
+        if found is None:
+            raise self._missing(name)
+        self._check_readable(name, found)
+        return found
+
+    async def put(
+        self,
+        raw_name: str,
+        content: bytes,
+        condition: Precondition = UNCONDITIONAL,
+        ttl: int | None = None,
+    ) -> Written:
+        """Insert or overwrite; when this returns, the item survives the loss of the process.
+
+        Raises PreconditionFailed when `condition` is false for what the store holds.
+        """
+        name = parse_name(raw_name)
+        item = self._checked(content, ttl=ttl)
+        if condition.is_absent:
+            outcome = (await self._store.write({name: item}))[name]
+            if isinstance(outcome, SpringfieldError):
+                raise outcome
+            self._tell(name, item, outcome)
+        else:
+            outcome = await self._change(name, condition, lambda _: item)
+        is_verbatim = self._store.verbatim or outcome == entity_tag_of(content)
+        return Written(outcome, is_verbatim)
+
+    async def patch(
+        self, raw_name: str, change: bytes, condition: Precondition = UNCONDITIONAL
+    ) -> str:
+        """Merge JSON into the item (RFC 7396), atomically, and keep its lifetime.
+
+        Returns the new entity tag; raises Missing, PreconditionFailed.
+        """
+        name = parse_name(raw_name)
+        patch = parse_json(change)
+
+        def merged(found: Item | None) -> Item:
+            if found is None:
+                raise self._missing(name)
+            self._check_readable(name, found)
+            content = merge_patch(found.content, patch)
+            return self._checked(content, expires_at=found.expires_at)
+
+        return await self._change(name, condition, merged)
+
+    async def delete(self, raw_name: str, condition: Precondition = UNCONDITIONAL) -> None:
+        """Remove the item; an absent one is no error, unless `condition` says so."""
+        name = parse_name(raw_name)
+        if not condition.is_absent:
+            await self._change(name, condition, lambda _: None)
+            return
+        refused = await self._store.delete([name])
+        if name in refused and not isinstance(refused[name], NotStorable):
+            raise refused[name]
+        self.watch.tell(name, None)
+
+    async def _change(
+        self, name: Name, condition: Precondition, make: Callable[[Item | None], Item | None]
+    ) -> str:
+        """Read, check, and let the store decide; who loses a race looks again."""
+        for attempt in range(ATTEMPTS):
+            found = await self._find(name)
+            if not condition.allows(None if found is None else found.entity_tag):
+                raise PreconditionFailed(
+                    f"The precondition is false: {self._singular} {name} "
+                    + ("does not exist." if found is None else "is another than you think.")
+                )
+            new = make(found)
+            if found is None and new is None:
+                return ""
+            swapped = await self._store.swap(name, found, new)
+            if swapped is not None:
+                self._tell(name, new, swapped.entity_tag)
+                return swapped.entity_tag or ""
+            await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311
+        raise Unavailable(
+            f"Others changed {self._singular} {name} {ATTEMPTS} times in between; nothing was "
+            "written. Try again."
+        )
+
+    def _tell(self, name: Name, item: Item | None, tag: str | None) -> None:
+        # What is rendered anew, or ends, is for the next tick to see.
+        if item is None or (self._store.verbatim and item.ttl is None):
+            self.watch.tell(name, item and replace(item, store_tag=tag))
+
+    async def _find(self, name: Name) -> Item | None:
+        found = (await self._store.read([name])).get(name)
         if isinstance(found, SpringfieldError):
             raise found
+        return found
+
+    def _checked(
+        self, content: bytes, ttl: int | None = None, expires_at: float | None = None
+    ) -> Item:
+        if len(content) > self.item_limit:
+            raise too_large(self.item_limit)
+        check_content(self.kind, content)
+        return Item(content, ttl=ttl, expires_at=expires_at)
+
+    def _check_readable(self, name: Name, item: Item) -> None:
         try:
-            check_stored(self.kind, found.content)
+            check_stored(self.kind, item.content)
         except InvalidContent as error:
             raise Unreadable(
                 f"What the store holds as {self._singular} {name} cannot be served as "
                 f"{self.kind}. {error}"
             ) from error
-        return found
 
-    async def put(self, raw_name: str, content: bytes) -> None:
-        """Insert or overwrite; when this returns, the item survives the loss of the process."""
-        name = parse_name(raw_name)
-        if len(content) > self.item_limit:
-            raise too_large(self.item_limit)
-        check_content(self.kind, content)
-        refused = await self._store.write({name: Item(content)})
-        if name in refused:
-            raise refused[name]
-
-    async def delete(self, raw_name: str) -> None:
-        """Remove the item; an absent one is no error."""
-        name = parse_name(raw_name)
-        refused = await self._store.delete([name])
-        if name in refused and not isinstance(refused[name], NotStorable):
-            raise refused[name]
+    def _missing(self, name: Name) -> Missing:
+        return Missing(f"Missing {self._singular}: {name}")
 
     async def page(self, prefix: str, cursor: str | None, limit: int) -> Page:
         """Return up to `limit` (1 to 1000) names that start with `prefix`, in byte order."""
-        if not 1 <= limit <= PAGE_LIMIT:
-            raise InvalidParameter(f"limit={limit} is out of range; ask for 1 to {PAGE_LIMIT}.")
-        after = None if cursor is None else _decode_cursor(cursor)
-        names = await self._store.names(prefix, after, limit + 1)
-        if len(names) <= limit:
-            return Page(names, None)
-        return Page(names[:limit], _encode_cursor(names[limit - 1]))
+        return await page_of(self._store.names, prefix, cursor, limit)
 
 
-class StoredObject:
-    """One object of any size, streamed."""
+def _excluded(condition: Precondition, item: Item | None) -> bool:
+    return condition.excludes(None if item is None else item.entity_tag)
 
-    def __init__(self, resource: str, store: ObjectStore, object_limit: int) -> None:
-        self.resource = resource
-        self.object_limit = object_limit
-        self._store = store
 
-    async def stat(self) -> ObjectInfo:
-        """Return the object's facts; raise Missing."""
-        info = await self._store.stat()
-        if info is None:
-            raise self.missing()
-        return info
-
-    def open(self) -> AbstractAsyncContextManager[OpenObject | None]:
-        """Open the object for reading; None when there is none."""
-        return self._store.open()
-
-    def missing(self) -> Missing:
-        """Return the error that says that there is no object."""
-        return Missing(f"Missing object: {self.resource}")
-
-    async def put(self, chunks: AsyncIterator[bytes], media_type: str | None) -> ObjectInfo:
-        """Replace the object; over the limit raises TooLarge and leaves the old one as it was."""
-        return await self._store.write(self._bounded(chunks), media_type)
-
-    async def delete(self) -> None:
-        """Remove the object; an absent one is no error."""
-        await self._store.delete()
-
-    async def _bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > self.object_limit:
-                raise too_large(self.object_limit)
-            yield chunk
+async def page_of(
+    names_of: Callable[[str, Name | None, int], Awaitable[Sequence[Name]]],
+    prefix: str,
+    cursor: str | None,
+    limit: int,
+) -> Page:
+    """Return a page of the names that a store gives; raise InvalidParameter."""
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise InvalidParameter(f"limit={limit} is out of range; ask for 1 to {PAGE_LIMIT}.")
+    after = None if cursor is None else _decode_cursor(cursor)
+    names = await names_of(prefix, after, limit + 1)
+    if len(names) <= limit:
+        return Page(names, None)
+    return Page(names[:limit], _encode_cursor(names[limit - 1]))
 
 
 def too_large(limit: int) -> TooLarge:

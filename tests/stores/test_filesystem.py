@@ -2,19 +2,21 @@
 
 import asyncio
 import errno
+import fcntl
 import os
+import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from springfield.errors import Misconfigured, Unavailable
+from springfield.errors import Misconfigured, NotStorable, Unavailable
 from springfield.model import Item, Kind
 from springfield.stores.filesystem.object import open_object
-from springfield.stores.objects import CHUNK, ObjectInfo
+from springfield.stores.objects import CHUNK, Expected, ObjectInfo
 from springfield.stores.store import StoreOptions
 from tests.stores.object_contract import (
     MEBIBYTE,
@@ -23,6 +25,7 @@ from tests.stores.object_contract import (
     in_chunks,
     noise,
     read_all,
+    write,
 )
 
 BART = StoreOptions("bart", Kind.BYTES)
@@ -87,7 +90,7 @@ async def test_a_tag_is_the_hash_of_the_content_whoever_wrote_it(tmp_path: Path)
     path.write_bytes(content)
     async with open_object(f"file://{path}", BART) as store:
         assert await store.stat() == ObjectInfo(len(content), Item(content).entity_tag)
-        written = await store.write(in_chunks(content), "image/png")
+        written = await write(store, in_chunks(content), "image/png")
     assert written.entity_tag == Item(content).entity_tag
 
 
@@ -123,7 +126,7 @@ async def test_a_file_system_without_attributes_keeps_everything_but_the_media_t
     monkeypatch.setattr(os, "setxattr", unsupported)
     monkeypatch.setattr(os, "getxattr", unsupported)
     async with open_object(f"file://{tmp_path}/bart", BART) as store:
-        written = await store.write(in_chunks(b"doh"), "image/png")
+        written = await write(store, in_chunks(b"doh"), "image/png")
         assert written == ObjectInfo(3, Item(b"doh").entity_tag)
         assert await read_all(store) == (b"doh", written)
         assert "media types" in (await store.inspect()).warnings[0]
@@ -139,7 +142,7 @@ async def test_a_full_disk_leaves_the_old_object_and_nothing_else(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     async with open_object(f"file://{tmp_path}/bart", BART) as store:
-        old = await store.write(in_chunks(b"old"), None)
+        old = await write(store, in_chunks(b"old"), None)
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", full)
             with pytest.raises(Unavailable, match="full"):
@@ -172,6 +175,100 @@ async def test_what_is_no_file_is_misconfigured_and_stays(tmp_path: Path) -> Non
 
 
 # Processes that share the directory.
+
+REPLACING = """
+import asyncio, sys
+from springfield.model import Kind
+from springfield.stores.filesystem.object import open_object
+from springfield.stores.objects import Expected
+from springfield.stores.store import StoreOptions
+
+async def count():
+    async with open_object(sys.argv[1], StoreOptions("bart", Kind.BYTES, timeout=20)) as store:
+        steps = 25
+        while steps:
+            async with store.open() as found:
+                number = int(b"".join([chunk async for chunk in found.chunks]))
+
+            async def chunks():
+                yield b"%d" % (number + 1)
+
+            if await store.write(chunks(), None, Expected(found.info.entity_tag)):
+                steps -= 1
+
+asyncio.run(count())
+"""
+
+
+async def test_processes_that_count_by_conditional_writes_lose_no_step(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/bart"
+    (tmp_path / "bart").write_bytes(b"0")
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", REPLACING, url) for _ in range(4)
+    ]
+    assert await asyncio.gather(*(process.wait() for process in processes)) == [0] * 4
+    assert (tmp_path / "bart").read_bytes() == b"100"
+    assert _files(tmp_path) == ["bart"]
+
+
+async def test_a_lock_that_another_program_keeps_is_waited_for_until_the_deadline(
+    tmp_path: Path,
+) -> None:
+    options = StoreOptions("bart", Kind.BYTES, timeout=0.5)
+    async with open_object(f"file://{tmp_path}/bart", options) as store:
+        old = await write(store, in_chunks(b"old"), None)
+        held = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            calls: list[Callable[[], Awaitable[object]]] = [
+                store.delete,
+                lambda: store.write(in_chunks(b"new"), None),
+                lambda: store.write(in_chunks(b"new"), None, Expected(old.entity_tag)),
+            ]
+            for call in calls:
+                with pytest.raises(Unavailable, match="flock") as caught:
+                    await call()
+                assert caught.value.slow
+        finally:
+            os.close(held)
+        assert await read_all(store) == (b"old", old)
+        assert _files(tmp_path) == ["bart"]
+        assert await store.delete(Expected(old.entity_tag))
+
+
+async def test_a_file_system_that_cannot_lock_a_directory_refuses_conditions_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: int, operation: int) -> None:  # as NFS does
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        real_flock(file, operation)
+
+    real_flock = fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", flock)
+    async with open_object(f"file://{tmp_path}/bart", BART) as store:
+        written = await write(store, in_chunks(b"doh"), None)
+        with pytest.raises(NotStorable, match="lock"):
+            await store.write(in_chunks(b"new"), None, Expected(written.entity_tag))
+        with pytest.raises(NotStorable, match="lock"):
+            await store.delete(Expected(written.entity_tag))
+        assert await read_all(store) == (b"doh", written)
+        assert _files(tmp_path) == ["bart"]
+        assert await store.delete()
+
+
+async def test_a_condition_holds_for_a_large_file_that_another_program_wrote(
+    tmp_path: Path,
+) -> None:
+    content = noise(70 * MEBIBYTE)
+    (tmp_path / "bart").write_bytes(content)
+    options = StoreOptions("bart", Kind.BYTES, timeout=10)
+    async with open_object(f"file://{tmp_path}/bart", options) as store:
+        expected = Expected(Item(content).entity_tag)
+        assert await store.write(in_chunks(b"new"), None, Expected("0" * 32)) is None
+        assert await store.write(in_chunks(b"new"), None, expected)
+        assert await store.write(in_chunks(b"late"), None, expected) is None
+
 
 UPLOADING = """
 import asyncio, sys
@@ -238,7 +335,7 @@ async def test_openings_beside_many_uploads_remove_none_of_them(tmp_path: Path) 
     async with open_object(url, BART) as store:
         opening = asyncio.create_task(open_often())
         while not opening.done():
-            written = await store.write(in_chunks(noise(CHUNK + 1)), "image/png")
+            written = await write(store, in_chunks(noise(CHUNK + 1)), "image/png")
         await opening
         assert await store.stat() == written
     assert _files(tmp_path) == ["bart"]

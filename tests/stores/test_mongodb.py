@@ -5,15 +5,13 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex, Timestamp
-from pymongo import AsyncMongoClient
-from pymongo.asynchronous.collection import AsyncCollection
 
 from springfield.errors import (
     Misconfigured,
+    NameCollision,
     NotStorable,
     OutcomeUnknown,
     Unavailable,
@@ -24,30 +22,20 @@ from springfield.stores.mongodb.adapter import open_store
 from springfield.stores.store import StoreOptions
 from tests.servers.mongodb import MongodbServer
 from tests.servers.process import free_port
-from tests.stores.contract import Place, StoreContract, all_names, read_one, write_one
-
-Documents = AsyncCollection[dict[str, Any]]
-
-JSON = StoreOptions("things", Kind.JSON)
+from tests.stores.contract import StoreContract
+from tests.stores.mongodb_documents import JSON, Documents, new_documents, url_of
+from tests.stores.place import Place, all_names, read_one, refusals, write_one
 
 
 @pytest.fixture
-def collection() -> str:
-    return f"things_{uuid4().hex}"
-
-
-@pytest.fixture
-def url(mongodb_server: MongodbServer, collection: str) -> str:
-    return f"{mongodb_server.url}?collection={collection}"
-
-
-@pytest.fixture
-async def documents(mongodb_server: MongodbServer, collection: str) -> AsyncIterator[Documents]:
-    """The collection as another program sees it."""
-    async with AsyncMongoClient[dict[str, Any]](mongodb_server.url) as client:
-        documents = client.get_default_database()[collection]
+async def documents(mongodb_server: MongodbServer) -> AsyncIterator[Documents]:
+    async with new_documents(mongodb_server) as documents:
         yield documents
-        await documents.drop()
+
+
+@pytest.fixture
+def url(mongodb_server: MongodbServer, documents: Documents) -> str:
+    return url_of(mongodb_server, documents)
 
 
 @pytest.fixture
@@ -56,18 +44,30 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.mark.usefixtures("documents")
 class TestMongoDB(StoreContract):
     @pytest.fixture
     async def place(self, url: str, silent_port: int) -> Place:
-        return Place(
-            open_store,
-            url=url,
-            down_url=f"mongodb://127.0.0.1:{free_port()}/springfield_test",
-            silent_url=f"mongodb://127.0.0.1:{silent_port}/springfield_test",
-            timeout=1.5,
-            refused_json=frozenset({"big-integer", "extended-json-key", "huge-float", "nul-key"}),
-        )
+        async with open_store(url, JSON) as store:
+            await store.prepare(with_ttl=True)
+        return place_at(url, silent_port, expires=True)
+
+
+class TestMongoDBWithoutLifetimes(StoreContract):
+    @pytest.fixture
+    async def place(self, url: str, silent_port: int) -> Place:
+        return place_at(url, silent_port, expires=False)
+
+
+def place_at(url: str, silent_port: int, *, expires: bool) -> Place:
+    return Place(
+        open_store,
+        url=url,
+        down_url=f"mongodb://127.0.0.1:{free_port()}/springfield_test",
+        silent_url=f"mongodb://127.0.0.1:{silent_port}/springfield_test",
+        timeout=1.5,
+        refused_json=frozenset({"big-integer", "extended-json-key", "huge-float", "nul-key"}),
+        expires=expires,
+    )
 
 
 # Documents of other programs.
@@ -215,12 +215,14 @@ async def test_json_that_looks_like_extended_json_comes_back_exactly(
 async def test_a_document_over_16_mib_is_refused_alone(url: str, documents: Documents) -> None:
     await documents.insert_one({"name": "full", "content": 1, "notes": "x" * (9 * 1024 * 1024)})
     async with open_store(url, StoreOptions("things", Kind.BYTES)) as store:
-        refused = await store.write(
-            {
-                Name("full"): Item(bytes(9 * 1024 * 1024)),
-                Name("huge"): Item(bytes(17 * 1024 * 1024)),
-                Name("small"): Item(b"doh"),
-            }
+        refused = refusals(
+            await store.write(
+                {
+                    Name("full"): Item(bytes(9 * 1024 * 1024)),
+                    Name("huge"): Item(bytes(17 * 1024 * 1024)),
+                    Name("small"): Item(b"doh"),
+                }
+            )
         )
         assert {name: type(error) for name, error in refused.items()} == {
             "full": NotStorable,
@@ -245,7 +247,7 @@ async def test_concurrent_writes_of_one_new_name_make_one_document(
             outcomes = await asyncio.gather(
                 *(store.write({name: Item(b"%d" % writer)}) for writer in range(20))
             )
-            assert outcomes == [{}] * 20
+            assert [refusals(outcome) for outcome in outcomes] == [{}] * 20
     assert await documents.count_documents({}) == 10
 
 
@@ -256,7 +258,9 @@ async def test_a_refusal_by_another_unique_index_is_not_a_collision_of_names(
     async with open_store(url, JSON) as store:
         await store.prepare()
         await write_one(store, "homer", b'"doh"')
-        refused = await store.write({Name("bart"): Item(b'"doh"'), Name("lisa"): Item(b'"sax"')})
+        refused = refusals(
+            await store.write({Name("bart"): Item(b'"doh"'), Name("lisa"): Item(b'"sax"')})
+        )
         assert {name: type(error) for name, error in refused.items()} == {"bart": NotStorable}
         assert await read_one(store, "lisa") == b'"sax"'
 
@@ -286,7 +290,10 @@ async def test_a_collection_that_folds_names_keeps_them_apart(
         assert len(await store.prepare()) == 1
         assert any("collation" in each for each in (await store.inspect()).warnings)
         names = [Name(each) for each in ("lisa", "LISA", "Lisa ")]
-        assert await store.write({name: Item(b'"%s"' % name.encode()) for name in names}) == {}
+        assert (
+            refusals(await store.write({name: Item(b'"%s"' % name.encode()) for name in names}))
+            == {}
+        )
         assert await store.delete([Name("LISA")]) == {}
         assert set(await store.read(names)) == {"lisa", "Lisa "}
 
@@ -445,3 +452,20 @@ async def test_without_a_database_and_a_collection_the_names_are_ours() -> None:
         documents: Documents = store._documents  # type: ignore[attr-defined]
         assert documents.full_name == "springfield.things"
         assert documents.write_concern.document == {"w": "majority"}
+
+
+async def test_a_document_whose_name_is_an_array_is_another_programs(
+    url: str, documents: Documents
+) -> None:
+    await documents.insert_one({"name": ["arr", "x"], "content": 1})
+    async with open_store(url, JSON) as store:
+        await store.prepare()
+        assert await read_one(store, "arr") is None
+        outcomes = await store.write({Name("arr"): Item(b"2"), Name("y"): Item(b"3")})
+        assert isinstance(outcomes[Name("arr")], NameCollision)
+        assert await read_one(store, "y") == b"3"
+        with pytest.raises(NameCollision):
+            await store.swap(Name("arr"), None, Item(b"2"))
+        assert await store.delete([Name("arr")]) == {}
+    found = await documents.find_one({"name": "arr"}, {"_id": 0})
+    assert found == {"name": ["arr", "x"], "content": 1}

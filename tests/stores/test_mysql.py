@@ -3,7 +3,6 @@
 import asyncio
 import random
 import socket
-import string
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pymysql
 import pytest
 
 from springfield.errors import (
@@ -28,19 +26,9 @@ from springfield.stores.mysql.adapter import open_store
 from springfield.stores.store import StoreOptions
 from tests.servers.mysql import MysqlServer
 from tests.servers.process import free_port
-from tests.stores.contract import ALL_BYTES, Place, StoreContract, all_names, read_one, write_one
-
-BYTES = StoreOptions("things", Kind.BYTES, pool_size=4)
-TEXT = StoreOptions("lisa", Kind.TEXT, pool_size=4)
-COLLATIONS = [
-    "latin1_swedish_ci",
-    "latin1_bin",
-    "utf8mb3_general_ci",
-    "utf8mb4_general_ci",
-    "utf8mb4_unicode_ci",
-    "utf8mb4_bin",
-    "ucs2_general_ci",
-]
+from tests.stores.contract import StoreContract
+from tests.stores.mysql_tables import BYTES, COLLATIONS, TEXT, connect, new_url, sql, talks_table
+from tests.stores.place import ALL_BYTES, Place, all_names, read_one, refusals, write_one
 
 
 @pytest.fixture
@@ -53,9 +41,8 @@ def silent() -> Iterator[str]:
 @pytest.fixture
 def url(mysql_server: MysqlServer) -> Iterator[str]:
     """A database that holds nothing yet."""
-    database = "test_" + "".join(random.choices(string.ascii_lowercase, k=12))
-    yield url_of(mysql_server, database)
-    sql(mysql_server, f"DROP DATABASE IF EXISTS {database}")
+    with new_url(mysql_server) as url:
+        yield url
 
 
 @pytest.fixture
@@ -84,44 +71,6 @@ def make_certificate(path: Path) -> Path:
     )
     subprocess.run([*command.split(), f"{path}.key", "-out", path], check=True, capture_output=True)
     return path
-
-
-def url_of(server: MysqlServer, database: str) -> str:
-    return f"mysql://{server.user}:{quote(server.password)}@{server.host}:{server.port}/{database}"
-
-
-def connect(server: MysqlServer, database: str | None = None) -> Any:
-    """Connect as another program would."""
-    return pymysql.connect(
-        host=server.host,
-        port=server.port,
-        user=server.user,
-        password=server.password,
-        database=database,
-        charset="utf8mb4",
-    )
-
-
-def sql(
-    server: MysqlServer, statement: str, *arguments: Any, database: str | None = None
-) -> list[tuple[Any, ...]]:
-    """Run one statement as another program would, and commit."""
-    with closing(connect(server, database)) as connection:
-        cursor = connection.cursor()
-        cursor.execute(statement, arguments or None)
-        connection.commit()
-        return list(cursor.fetchall())
-
-
-def talks_table(server: MysqlServer, database: str, collation: str, key: str = "") -> None:
-    charset = collation.partition("_")[0]
-    sql(
-        server,
-        f"CREATE TABLE lisa (name VARCHAR(32) {'PRIMARY KEY' if not key else 'NOT NULL'}, "
-        f"content VARCHAR(1000){', ' + key if key else ''}) "
-        f"CHARACTER SET {charset} COLLATE {collation}",
-        database=database,
-    )
 
 
 class TestMySQL(StoreContract):
@@ -159,7 +108,7 @@ class TestTableOfAnotherProgram:
         sql(mysql_server, "INSERT INTO lisa VALUES ('lisa', 'mine')", database=database)
         async with open_store(url, TEXT) as store:
             for other in ("LISA", "lisa ", "lísa"):
-                refused = await store.write({Name(other): Item(b"theirs")})
+                refused = refusals(await store.write({Name(other): Item(b"theirs")}))
                 if refused:
                     assert isinstance(refused[Name(other)], NameCollision)
                     assert await store.read([Name(other)]) == {}
@@ -173,7 +122,7 @@ class TestTableOfAnotherProgram:
     async def test_a_trailing_space_is_kept_and_never_overwritten(self, url: str) -> None:
         async with open_store(url, TEXT) as store:
             await write_one(store, "lisa ", b"with")
-            refused = await store.write({Name("lisa"): Item(b"without")})
+            refused = refusals(await store.write({Name("lisa"): Item(b"without")}))
             assert isinstance(refused[Name("lisa")], NameCollision)
             assert await read_one(store, "lisa ") == b"with"
             assert await all_names(store) == ["lisa "]
@@ -187,7 +136,7 @@ class TestTableOfAnotherProgram:
                 results = await asyncio.gather(
                     *(store.write({name: Item(name.encode())}) for name in names)
                 )
-                assert sorted(map(len, results)) == [0, 1]
+                assert sorted(len(refusals(each)) for each in results) == [0, 1]
                 rows = sql(mysql_server, "SELECT * FROM lisa", database=database)
                 assert rows in [[("maggie", "maggie")], [("maggie ", "maggie ")]]
                 await store.delete(names)
@@ -197,7 +146,7 @@ class TestTableOfAnotherProgram:
     ) -> None:
         async with open_store(url, TEXT) as store:
             items = {Name(name): Item(name.encode()) for name in ("x", "lisa", "lisa ", "z")}
-            refused = await store.write(items)
+            refused = refusals(await store.write(items))
             assert list(refused) == ["lisa "]
             assert isinstance(refused[Name("lisa ")], NameCollision)
         rows = sql(mysql_server, "SELECT * FROM lisa", database=database)
@@ -213,7 +162,7 @@ class TestTableOfAnotherProgram:
             Name("last"): Item(b"x"),
         }
         async with open_store(url, TEXT) as store:
-            refused = await store.write(items)
+            refused = refusals(await store.write(items))
             assert set(refused) == set(items) - {"n" * 32, "last"}
             assert {type(error) for error in refused.values()} == {NotStorable}
             assert await store.read(list(refused)) == {}
@@ -227,7 +176,7 @@ class TestTableOfAnotherProgram:
             Name("plain"): Item(b"plain"),
         }
         async with open_store(url, TEXT) as store:
-            refused = await store.write(items)
+            refused = refusals(await store.write(items))
             assert {type(error) for error in refused.values()} <= {NotStorable}
             kept = set(items) - set(refused)
             assert "plain" in kept
@@ -240,7 +189,7 @@ class TestTableOfAnotherProgram:
     async def test_names_are_listed_in_byte_order_and_by_literal_prefix(self, url: str) -> None:
         names = ["a", "B", "a_c", "abc", "a%c", "é", "Z", "ab"]
         async with open_store(url, TEXT) as store:
-            assert await store.write({Name(name): Item(b"x") for name in names}) == {}
+            assert refusals(await store.write({Name(name): Item(b"x") for name in names})) == {}
             for page in (1, 3, 100):
                 assert await all_names(store, page=page) == sorted(names, key=str.encode)
             assert await all_names(store, prefix="a_", page=1) == ["a_c"]
@@ -318,7 +267,9 @@ class TestUnusualTables:
         rows = "INSERT INTO lisa (badge, name, content) VALUES (7, 'bart', 'b'), (8, 'lisa', 'l')"
         sql(mysql_server, rows, database=database)
         async with open_store(url, TEXT) as store:
-            refused = await store.write({Name("lisa"): Item(b"new"), Name("LISA"): Item(b"x")})
+            refused = refusals(
+                await store.write({Name("lisa"): Item(b"new"), Name("LISA"): Item(b"x")})
+            )
             assert list(refused) == ["LISA"]
             assert isinstance(refused[Name("LISA")], NameCollision)
         found = sql(mysql_server, "SELECT name, content FROM lisa ORDER BY id", database=database)
@@ -333,7 +284,9 @@ class TestUnusualTables:
         async with open_store(url, TEXT) as store:
             await write_one(store, "lisa", b"sax")
             await write_one(store, "bart", b"board")
-            refused = await store.write({Name("bart"): Item(b"sax"), Name("x"): Item(b"y")})
+            refused = refusals(
+                await store.write({Name("bart"): Item(b"sax"), Name("x"): Item(b"y")})
+            )
             assert list(refused) == ["bart"]
             assert await read_one(store, "bart") == b"board"
             assert await read_one(store, "x") == b"y"
@@ -344,7 +297,7 @@ class TestUnusualTables:
         columns = "name CHAR(9) PRIMARY KEY, content CHAR(9)"
         sql(mysql_server, f"CREATE TABLE lisa ({columns})", database=database)
         async with open_store(url, TEXT) as store:
-            refused = await store.write({Name("a "): Item(b"x"), Name("b"): Item(b"x ")})
+            refused = refusals(await store.write({Name("a "): Item(b"x"), Name("b"): Item(b"x ")}))
             assert [type(error) for error in refused.values()] == [NotStorable, NotStorable]
             await write_one(store, "a", b" x")
             assert await store.read([Name("a ")]) == {}
@@ -398,7 +351,7 @@ class TestLimitsOfTheServer:
             await store.prepare()
             items = {Name(f"n{number}"): Item(bytes(300_000)) for number in range(9)}
             items[Name("big")] = Item(bytes(1_048_576))
-            refused = await store.write(items)
+            refused = refusals(await store.write(items))
             assert list(refused) == ["big"]
             assert isinstance(refused[Name("big")], NotStorable)
             assert len(await all_names(store)) == 9
@@ -447,7 +400,7 @@ class TestLimitsOfTheServer:
                         break
                 cursor.execute("UPDATE things SET content = 'other' WHERE name = 'a'")
                 other.commit()
-            assert await write == {}
+            assert refusals(await write) == {}
             assert await read_one(store, "a") == await read_one(store, "b") == b"new"
 
     async def test_batches_in_any_order_never_fail_by_deadlock(self, url: str) -> None:
@@ -459,7 +412,7 @@ class TestLimitsOfTheServer:
                 for _ in range(10):
                     names = chance.sample(range(30), 15)
                     items = {Name(f"n{number}"): Item(b"x") for number in names}
-                    assert await store.write(items) == {}
+                    assert refusals(await store.write(items)) == {}
                     assert await store.delete([Name(f"n{number}") for number in names[:5]]) == {}
 
             await asyncio.gather(*(write_many() for _ in range(4)))

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from springfield.errors import Misconfigured, Unavailable, WrongType
+from springfield.errors import ListingTooExpensive, Misconfigured, Unavailable, WrongType
 from springfield.model import Item, Kind, Name
 from springfield.stores.redis.adapter import open_store
 from springfield.stores.redis.scan import Page
@@ -18,7 +18,8 @@ from springfield.stores.store import Adapter, StoreOptions
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer, ValkeyServer
 from tests.servers.redis_cluster import RedisCluster
-from tests.stores.contract import Place, StoreContract, all_names, read_one, write_one
+from tests.stores.contract import StoreContract
+from tests.stores.place import Place, all_names, read_one, refusals, write_one
 
 OPTIONS = StoreOptions("things", Kind.BYTES, pool_size=4)
 SHORT = StoreOptions("things", Kind.BYTES, timeout=0.4, pool_size=1)
@@ -114,7 +115,7 @@ async def test_lists_and_hashes_are_refused_and_survive(
         async with open_store(url, OPTIONS) as store:
             found = await store.read(names)
             assert isinstance(found[Name(bad)], WrongType)
-            written = await store.write({name: Item(b"new") for name in names})
+            written = refusals(await store.write({name: Item(b"new") for name in names}))
             assert isinstance(written[Name(bad)], WrongType)
             assert "list or a hash" in str(written[Name(bad)])
             removed = await store.delete(names)
@@ -152,10 +153,23 @@ def test_a_page_keeps_the_smallest_names_in_bounded_memory() -> None:
 async def test_listing_that_takes_too_long_says_that_it_scans(
     own_redis_server: RedisServer,
 ) -> None:
+    with redis.Redis.from_url(own_redis_server.url) as client:
+        for start in range(0, 600_000, 50_000):
+            client.mset({f"{number:06}": b"x" for number in range(start, start + 50_000)})
+    hasty = StoreOptions("things", Kind.BYTES, timeout=0.1, pool_size=1)
+    async with open_store(own_redis_server.url, hasty) as store:
+        await store.ping()
+        with pytest.raises(ListingTooExpensive, match="scans the whole database"):
+            await store.names("", None, 10)
+
+
+async def test_a_server_that_is_silent_is_not_taken_for_a_large_one(
+    own_redis_server: RedisServer,
+) -> None:
     async with open_store(own_redis_server.url, SHORT) as store:
         await store.ping()
         own_redis_server.pause()
-        with pytest.raises(Unavailable, match="scans the whole database") as caught:
+        with pytest.raises(Unavailable, match="did not answer") as caught:
             await store.names("", None, 10)
         assert caught.value.slow
         own_redis_server.resume()
@@ -164,6 +178,7 @@ async def test_listing_that_takes_too_long_says_that_it_scans(
 CALLS: dict[str, Callable[[Adapter], Awaitable[object]]] = {
     "read": lambda store: store.read([Name("homer")]),
     "write": lambda store: store.write({Name("homer"): Item(b"doh")}),
+    "swap": lambda store: store.swap(Name("homer"), None, Item(b"doh")),
     "delete": lambda store: store.delete([Name("homer"), Name("bart")]),
     "names": lambda store: store.names("", None, 10),
     "ping": lambda store: store.ping(),
@@ -188,13 +203,14 @@ async def test_a_wrong_password_is_told_without_showing_it(
 
 
 async def test_a_forbidden_name_fails_alone(own_redis_server: RedisServer) -> None:
-    rules = ["on", ">pw", "~open*", "+eval", "+get", "+mget", "+set", "+del", "+type", "+client"]
+    allowed = ["+eval", "+eval_ro", "+multi", "+exec", "+mget", "+pexpiretime"]
+    rules = ["on", ">pw", "~open*", *allowed, "+set", "+del", "+type"]
     with redis.Redis.from_url(own_redis_server.url) as client:
         client.execute_command("ACL", "SETUSER", "bart", *rules)
     where = f"bart:pw@{own_redis_server.host}:{own_redis_server.port}"
     async with open_store(f"redis://{where}", OPTIONS) as store:
         names = [Name("open-a"), Name("shut"), Name("open-b")]
-        assert list(await store.write({name: Item(b"x") for name in names})) == ["shut"]
+        assert list(refusals(await store.write({name: Item(b"x") for name in names}))) == ["shut"]
         found = await store.read(names)
         assert isinstance(found[Name("shut")], Misconfigured)
         assert isinstance(found[Name("open-b")], Item)
@@ -219,7 +235,7 @@ async def test_a_full_memory_and_a_replica_write_nothing_and_say_so(
                 await store.write(items)
             assert await store.read(list(items)) == {}
             client.replicaof("NO", "ONE")
-            assert await store.write(items) == {}
+            assert refusals(await store.write(items)) == {}
 
 
 async def test_inspecting_warns_of_what_may_be_lost(own_redis_server: RedisServer) -> None:

@@ -16,8 +16,8 @@ from springfield.stores.store import Adapter, StoreOptions
 from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 from tests.servers.redis_cluster import RedisCluster
-from tests.stores.contract import all_names, read_one, write_one
 from tests.stores.eventually import eventually
+from tests.stores.place import all_names, read_one, refusals, write_one
 
 OPTIONS = StoreOptions("things", Kind.BYTES, pool_size=4)
 NAMES = [Name(f"n{number}") for number in range(60)]
@@ -48,7 +48,7 @@ async def test_lists_are_refused_and_survive_beside_other_names(
     bad = NAMES[7]
     clients[node_of(bad)].rpush(bad, "a")
     async with open_store(url_of(own_redis_cluster), OPTIONS) as store:
-        refused = await store.write(ITEMS)
+        refused = refusals(await store.write(ITEMS))
         assert list(refused) == [bad]
         assert isinstance(refused[bad], WrongType)
         found = await store.read(NAMES)
@@ -65,7 +65,7 @@ async def test_one_seed_is_enough_and_dead_ones_do_not_matter(
     host, port = own_redis_cluster.addresses[2]
     url = f"redis+cluster://127.0.0.1:{free_port()},{host}:{port},127.0.0.1:{free_port()}"
     async with open_store(url, OPTIONS) as store:
-        assert await store.write(ITEMS) == {}
+        assert refusals(await store.write(ITEMS)) == {}
         await store.ping()
 
 
@@ -78,17 +78,22 @@ async def test_names_are_followed_while_their_slot_moves_and_when_it_has_moved(
     ids = [client.execute_command("CLUSTER MYID").decode() for client in (source, target)]
     names = [Name(f"{here}{number}") for number in range(20)] + [Name(there)]
     async with open_store(url_of(own_redis_cluster), OPTIONS) as store:
-        assert await store.write({name: Item(b"old") for name in names[:10]}) == {}
+        assert refusals(await store.write({name: Item(b"old") for name in names[:10]})) == {}
         target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
         source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
         for name in names[:5]:
             source.execute_command("MIGRATE", address["host"], address["port"], name, 0, 1000)
         assert len(await store.read(names[:10])) == 10
-        assert await store.write({name: Item(b"new") for name in names}) == {}
+        for name in (names[0], names[5], names[10]):  # moved, not yet, and nowhere
+            expected = None if name == names[10] else Item(b"old")
+            assert await store.swap(name, expected, Item(b"new", ttl=100))
+            assert not await store.swap(name, expected, Item(b"late"))
+        assert refusals(await store.write({name: Item(b"new") for name in names})) == {}
         for name in names[5:10]:
             source.execute_command("MIGRATE", address["host"], address["port"], name, 0, 1000)
         for client in (target, source):
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+        assert await store.swap(names[0], Item(b"new"), Item(b"new"))
         for _ in range(2):  # redirected, then by the new map
             found = await store.read(names)
             assert found == {name: Item(b"new") for name in names}
@@ -103,12 +108,12 @@ async def test_when_a_primary_dies_the_names_on_others_are_served(
         client.config_set("cluster-require-full-coverage", "no")
     lost = {name for name in NAMES if node_of(name) == 0}
     async with open_store(url_of(own_redis_cluster), OPTIONS) as store:
-        assert await store.write(ITEMS) == {}
+        assert refusals(await store.write(ITEMS)) == {}
         await asyncio.to_thread(own_redis_cluster.nodes[0].kill)
         for _ in range(5):
             found = await store.read(NAMES)
             assert {name for name in found if isinstance(found[name], Unavailable)} == lost
-            refused = await store.write(ITEMS)
+            refused = refusals(await store.write(ITEMS))
             assert set(refused) == lost
             assert all(isinstance(error, Unavailable) for error in refused.values())
         with pytest.raises(Unavailable):
@@ -119,7 +124,7 @@ async def test_when_a_primary_dies_the_names_on_others_are_served(
             await store.ping()
         await asyncio.to_thread(own_redis_cluster.nodes[0].start)
         await asyncio.to_thread(own_redis_cluster.wait_until_whole)
-        assert await store.write(ITEMS) == {}
+        assert refusals(await store.write(ITEMS)) == {}
         assert await store.read(NAMES) == ITEMS
 
 
@@ -133,7 +138,7 @@ async def test_the_first_calls_after_all_nodes_restarted_succeed(
         for node in own_redis_cluster.nodes:
             await asyncio.to_thread(node.start)
         await asyncio.to_thread(own_redis_cluster.wait_until_whole)
-        assert await store.write(ITEMS) == {}
+        assert refusals(await store.write(ITEMS)) == {}
         assert await store.read(NAMES) == ITEMS
 
 
@@ -143,9 +148,12 @@ async def test_a_silent_primary_leaves_only_its_own_names_unknown(
     options = StoreOptions("things", Kind.BYTES, timeout=0.4)
     lost = {name for name in NAMES if node_of(name) == 1}
     async with open_store(url_of(own_redis_cluster), options) as store:
-        assert await store.write(ITEMS) == {}
+        await asyncio.gather(*(store.write(ITEMS) for _ in range(4)))  # connects often enough
         own_redis_cluster.nodes[1].pause()
-        refused = await store.write(ITEMS)
+        swap = asyncio.create_task(store.swap(min(lost), ITEMS[min(lost)], Item(b"new")))
+        refused = refusals(await store.write(ITEMS))
+        with pytest.raises(OutcomeUnknown):
+            await swap
         own_redis_cluster.nodes[1].resume()
         assert set(refused) == lost
         assert all(isinstance(error, OutcomeUnknown) for error in refused.values())
@@ -157,12 +165,12 @@ async def test_a_replica_that_took_over_is_found(
     options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     first = own_redis_cluster.nodes[0]
     async with open_store(url_of(own_redis_cluster), OPTIONS) as store:
-        assert await store.write(ITEMS) == {}
+        assert refusals(await store.write(ITEMS)) == {}
         with RedisServer.own(tmp_path / "r", *options, "--cluster-node-timeout", "2000") as replica:
             await join(replica, first, clients[0])
             await asyncio.to_thread(first.kill)
             await eventually(lambda: serves_all(store))
-            assert await store.write(ITEMS) == {}
+            assert refusals(await store.write(ITEMS)) == {}
             assert len(await all_names(store)) == len(NAMES)
 
 

@@ -20,8 +20,8 @@ from tests.servers.process import free_port
 from tests.servers.redis import RedisServer
 from tests.servers.redis_cluster import RedisCluster
 from tests.servers.redis_sentinel import RedisSentinel
-from tests.stores.contract import read_one, write_one
 from tests.stores.eventually import eventually
+from tests.stores.place import read_one, refusals, write_one
 
 OPTIONS = StoreOptions("things", Kind.BYTES, pool_size=4)
 SHORT = StoreOptions("things", Kind.BYTES, timeout=0.4, pool_size=2)
@@ -184,7 +184,10 @@ async def test_thousands_of_cancelled_calls_mix_up_no_reply_and_lose_no_connecti
 
         async def call(names: list[Name]) -> None:
             if chance.random() < 0.3:
-                assert await store.write({name: Item(name.encode() * 99) for name in names}) == {}
+                assert (
+                    refusals(await store.write({name: Item(name.encode() * 99) for name in names}))
+                    == {}
+                )
             else:
                 found = await store.read(names)
                 assert found == {name: Item(name.encode() * 99) for name in names}
@@ -214,7 +217,7 @@ def servers_of(store: object) -> Iterator[Server]:
 
 async def is_written(store: Adapter, name: str) -> bool:
     try:
-        return await store.write({Name(name): Item(b"doh")}) == {}
+        return refusals(await store.write({Name(name): Item(b"doh")})) == {}
     except Unavailable:
         return False
 

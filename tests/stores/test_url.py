@@ -17,6 +17,14 @@ from springfield.stores.url import path_of, redact, refuse_unknown_parameters, t
             "x://h/?tlsCertificateKeyFilePassword=***&a=1&authToken=***",
         ),
         ("plain text", "plain text"),
+        ("mysql://root:s3cr?tpw@host/db", "mysql://root:***@host/db"),
+        ("mongodb://u:a@b@h/db", "mongodb://u:***@h/db"),
+        ("redis:root:s3cr@host", "***@host"),
+        ("root:s3cr@host", "***@host"),
+        (
+            "mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:x",
+            "mongodb://h/?authMechanismProperties=***",
+        ),
     ],
 )
 def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
@@ -38,3 +46,9 @@ def test_a_parameter_that_is_not_known_is_refused_by_name() -> None:
 def test_a_path_is_percent_decoded() -> None:
     assert path_of("file:///a%20b/c") == "/a b/c"
     assert path_of("sqlite:relative.db") == "relative.db"
+
+
+@pytest.mark.parametrize("url", ["redis://[", "mysql://root:p[w]x@host/db", "redis://u:s?x@h/0"])
+def test_a_url_that_cannot_be_read_is_refused_without_its_secrets(url: str) -> None:
+    with pytest.raises(Misconfigured, match="percent-encode"):
+        refuse_unknown_parameters(url, {"table"})

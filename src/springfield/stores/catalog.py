@@ -4,12 +4,12 @@ Adapters are imported when they are first opened: boto3 alone takes a third of a
 """
 
 import importlib
+import re
 from contextlib import AbstractAsyncContextManager
 from typing import cast
-from urllib.parse import urlsplit
 
 from springfield.errors import Misconfigured
-from springfield.stores.objects import ObjectStore
+from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, StoreOptions
 from springfield.stores.url import redact
 
@@ -26,6 +26,7 @@ _ITEM_STORES = {
     "mysql": "mysql",
     "s3": "s3",
 }
+_OBJECTS_STORES = {"s3": "s3"}
 _OBJECT_STORES = {"file": "filesystem", "s3": "s3"}
 
 PRODUCTS = {
@@ -40,8 +41,15 @@ PRODUCTS = {
 
 def product_of(url: str) -> str:
     """Return for people what kind of store `url` names: "MySQL"."""
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0]
     return PRODUCTS[(_ITEM_STORES | _OBJECT_STORES)[scheme]]
+
+
+def place_of(url: str, resource: str) -> str:
+    """Return a text that is equal for two resources that would be kept in the same place."""
+    by_resource = {"sqlite", "mongodb", "mongodb+srv", "mysql"}
+    own_name = not re.search(r"[?&](table|collection)=", url)
+    return f"{url} {resource}" if url.partition(":")[0] in by_resource and own_name else url
 
 
 def check_item_url(url: str) -> None:
@@ -52,6 +60,11 @@ def check_item_url(url: str) -> None:
 def check_object_url(url: str) -> None:
     """Raise Misconfigured when no store for a single object can be at `url`."""
     _package(url, _OBJECT_STORES, "a single object")
+
+
+def check_objects_url(url: str) -> None:
+    """Raise Misconfigured when no store for objects by name can be at `url`."""
+    _package(url, _OBJECTS_STORES, "objects")
 
 
 def open_store(url: str, options: StoreOptions) -> AbstractAsyncContextManager[Adapter]:
@@ -69,6 +82,13 @@ def open_object(url: str, options: StoreOptions) -> AbstractAsyncContextManager[
     package = _package(url, _OBJECT_STORES, "a single object")
     module = importlib.import_module(f"{package}.object")
     return cast("AbstractAsyncContextManager[ObjectStore]", module.open_object(url, options))
+
+
+def open_objects(url: str, options: StoreOptions) -> AbstractAsyncContextManager[Objects]:
+    """Open the store for any number of objects at `url`; otherwise as `open_store`."""
+    package = _package(url, _OBJECTS_STORES, "objects")
+    module = importlib.import_module(f"{package}.objects")
+    return cast("AbstractAsyncContextManager[Objects]", module.open_objects(url, options))
 
 
 def _package(url: str, adapters: dict[str, str], what: str) -> str:

@@ -8,11 +8,12 @@ Cancellation
     Leaving `open` early closes the transfer. A cancelled `write` leaves nothing behind.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from springfield.model import Name
 from springfield.stores.store import Upkeep
 
 CHUNK = 256 * 1024
@@ -31,11 +32,27 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Some bytes of one version of an object: from `start` up to, not including, `stop`."""
+
+    start: int
+    stop: int
+    entity_tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenObject:
-    """An object being read: its facts, and its bytes in chunks of at most `CHUNK`."""
+    """An object being read: its facts, and its bytes (or its part's) in chunks of `CHUNK`."""
 
     info: ObjectInfo
     chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must be there when a write takes effect: the object of this tag, or none (None)."""
+
+    entity_tag: str | None
 
 
 class ObjectStore(Upkeep, Protocol):
@@ -45,18 +62,47 @@ class ObjectStore(Upkeep, Protocol):
         """Return the object's facts, or None when there is none."""
         ...
 
-    def open(self) -> AbstractAsyncContextManager[OpenObject | None]:
-        """Open the object for reading; None when there is none."""
+    def open(self, part: Part | None = None) -> AbstractAsyncContextManager[OpenObject | None]:
+        """Open the object for reading, or a part of it.
+
+        Gives None when there is none, or when `part` is of another version than is there now.
+        """
         ...
 
-    async def write(self, chunks: AsyncIterator[bytes], media_type: str | None) -> ObjectInfo:
-        """Replace the object by what `chunks` yields, at once and durably."""
+    async def write(
+        self,
+        chunks: AsyncIterator[bytes],
+        media_type: str | None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo | None:
+        """Replace the object by what `chunks` yields, at once and durably.
+
+        With `expected` the store itself decides, when the new object would take its place; None
+        is the answer when something else is there, and nothing was changed. A store that does not
+        know conditions raises NotStorable, rather than ignore them.
+        """
         ...
 
-    async def delete(self) -> None:
-        """Remove the object; an absent one is no error."""
+    async def delete(self, expected: Expected | None = None) -> bool:
+        """Remove the object; an absent one is no error. False when `expected` is not there."""
         ...
 
     async def ping(self) -> None:
         """Return when the object could be asked for; its absence is healthy."""
+        ...
+
+
+class Objects(Upkeep, Protocol):
+    """Any number of objects, by name, at a place that the URL names."""
+
+    def at(self, name: Name) -> ObjectStore:
+        """Return the object of this name; it need not exist."""
+        ...
+
+    async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
+        """See Store.names."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the place can be asked."""
         ...

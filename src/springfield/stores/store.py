@@ -7,6 +7,11 @@ Contract
     * *One fails alone*: what is wrong with one name of a batch (it holds a list, its value is
       too long) is in that name's outcome; what is wrong with the store is raised as
       `Unavailable`, `OutcomeUnknown` or `Misconfigured`.
+    * *The store decides*: `swap` carries the very value that was read as its condition, in the
+      write itself. Nothing is locked, and nothing is read in between.
+    * *Lifetimes* are by the store's clock, to the millisecond. From its end on an item is absent
+      for every operation, whenever the store's own sweeper removes it. A store that cannot expire
+      items refuses the wish (`NotStorable`). A write without a lifetime ends an earlier one.
     * *Whole*: a write is seen by readers entirely or not at all, and a write that returned
       survives the loss of the process.
     * *Exact*: names and contents come back byte for byte, or are refused (`NotStorable`,
@@ -33,16 +38,38 @@ from typing import Protocol
 from springfield.errors import SpringfieldError
 from springfield.model import Item, Kind, Name
 
+Outcome = str | SpringfieldError
+"""Of a write: the entity tag that the next read gives (without quotes), or what was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """A swap that was won. `entity_tag` is that of the new item, None when it was a deletion."""
+
+    entity_tag: str | None
+
 
 class Store(Protocol):
     """Named items of one kind."""
+
+    verbatim: bool
+    """Whether a read gives the very bytes that were written; JSON in MongoDB is rendered anew."""
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """Return the items that exist; an absent name is absent from the answer."""
         ...
 
-    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, SpringfieldError]:
-        """Insert or overwrite. Return what was refused: empty when everything was written."""
+    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
+        """Insert or overwrite. Return an outcome for each name: its new entity tag, or an error."""
+        ...
+
+    async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
+        """Put `new` in the place of `expected`, or return None when that is not there any more.
+
+        `expected` is an item that this store has read, None for an absent one; `new` None deletes.
+        Raises what is wrong with the name or the content. A lost answer is OutcomeUnknown, and is
+        never repeated: the winner of a race would be told that it lost.
+        """
         ...
 
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
@@ -80,11 +107,20 @@ class Upkeep(Protocol):
         """Ask the server what it is and how safe its settings are."""
         ...
 
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         """Create what is missing (a table, an index, a bucket); say what was done, a sentence each.
 
-        May be run twice; never alters what is there.
+        May be run twice; never alters what is there. `with_ttl` asks for what lifetimes need where
+        that is more than a table of our own (MongoDB); others take no notice of it.
         """
+        ...
+
+
+class Expiring(Protocol):
+    """A store whose expired items stay until they are swept; they are absent all the while."""
+
+    async def sweep(self) -> int:
+        """Remove some expired items in one short step; return how many."""
         ...
 
 

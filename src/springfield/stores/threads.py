@@ -21,6 +21,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+MOMENT = 0.25
+"""Seconds that a caller waits for what only closes something: it has had its answer."""
+
+
 class ThreadsBusyError(Exception):
     """No thread came free in time: the call was not started."""
 
@@ -67,8 +71,13 @@ class Threads:
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _ended(self, running: "asyncio.Future[Any]") -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # else asyncio logs that nobody did, when its caller has left
+
     def _start(self, call: Callable[[], T]) -> "asyncio.Future[T]":
         running = asyncio.get_running_loop().run_in_executor(self._pool, call)
         self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        running.add_done_callback(self._ended)
         return running

@@ -7,12 +7,13 @@ anything after it.
 import hashlib
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
 from springfield.errors import Misconfigured
 from springfield.stores.filesystem.record import read_record
-from springfield.stores.objects import CHUNK, ObjectInfo
+from springfield.stores.objects import CHUNK, Expected, ObjectInfo, Part
 
 _HASHED_AT_ONCE = 128  # chunks
 
@@ -33,6 +34,7 @@ class Download:
         self._version: Version | None = None
         self._hash = hashlib.blake2b(digest_size=16)
         self._hashed = 0
+        self._next, self._stop = 0, sys.maxsize
 
     def start(self) -> bool:
         """Open the file; tell whether there is one. Raises Misconfigured for what is no file."""
@@ -65,10 +67,16 @@ class Download:
                 self._known[version] = tag
             return ObjectInfo(facts.st_size, tag)
 
+    def select(self, part: Part) -> None:
+        """Read this part only."""
+        self._next, self._stop = part.start, part.stop
+
     def read(self) -> bytes:
         """Return the next bytes, at most `CHUNK`; b"" at the end."""
         with self._turn:
-            return os.read(self._file, CHUNK)
+            piece = os.pread(self._file, min(CHUNK, self._stop - self._next), self._next)
+            self._next += len(piece)
+            return piece
 
     def close(self) -> None:
         """Let the file go."""
@@ -86,6 +94,21 @@ class Download:
             self._hash.update(piece)
             self._hashed += len(piece)
         return None
+
+
+def is_there(path: Path, expected: Expected, known: dict[Version, str]) -> bool:
+    """Tell whether the file at `path` is the expected one, in bounded time.
+
+    A large file that another program has changed since its tag became `known` is not.
+    """
+    download = Download(path, known)
+    try:
+        if not download.start():
+            return expected.entity_tag is None
+        info = download.identify()
+        return info is not None and info.entity_tag == expected.entity_tag
+    finally:
+        download.close()
 
 
 def refuse_what_is_no_file(path: Path, facts: os.stat_result) -> None:

@@ -12,17 +12,18 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from springfield.errors import Misconfigured, OutcomeUnknown, StoreError, Unavailable
-from springfield.stores.filesystem.download import Download, Version
+from springfield.stores.filesystem.download import Download, Version, is_there
 from springfield.stores.filesystem.record import keeps_records
-from springfield.stores.filesystem.upload import Upload, remove, remove_leftovers
-from springfield.stores.objects import ObjectInfo, OpenObject
+from springfield.stores.filesystem.upload import Check, Upload, remove, remove_leftovers
+from springfield.stores.objects import Expected, ObjectInfo, OpenObject, Part
 from springfield.stores.store import Inspection, StoreOptions
-from springfield.stores.threads import Threads, ThreadsBusyError
+from springfield.stores.threads import MOMENT, Threads, ThreadsBusyError
 from springfield.stores.url import path_of, redact, refuse_unknown_parameters
 
 T = TypeVar("T")
 
 _THREADS = 4
+_LOCK_SHARE = 0.8  # of the timeout; who waits longer for the lock knows that nothing was written
 _FORGETFUL = (
     "The file system of {} has no extended attributes: media types are not kept, and every start "
     "hashes the object anew. Choose a directory on another one."
@@ -73,36 +74,41 @@ class FileObject:
             return None if found is None else found.info
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[OpenObject | None]:
-        """Open the object for reading. Every chunk has the timeout for itself."""
+    async def open(self, part: Part | None = None) -> AsyncIterator[OpenObject | None]:
+        """Open the object, or a part, for reading. Every chunk has the timeout for itself."""
         download = Download(self._path, self._known)
         try:
-            if await self._ask(download.start):
-                info = None
-                while info is None:
-                    info = await self._ask(download.identify)
-                yield OpenObject(info, self._chunks(download))
-            else:
+            info = await self._identify(download)
+            if part is not None:
+                download.select(part)
+            if info is None or (part is not None and part.entity_tag != info.entity_tag):
                 yield None
+            else:
+                yield OpenObject(info, self._chunks(download))
         finally:
-            await self._threads.clean_up(download.close, self._seconds)
+            await self._threads.clean_up(download.close, MOMENT)
 
-    async def write(self, chunks: AsyncIterator[bytes], media_type: str | None) -> ObjectInfo:
-        """Replace the object. Cancelled or failed, it removes what it wrote before it returns."""
+    async def write(
+        self,
+        chunks: AsyncIterator[bytes],
+        media_type: str | None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo | None:
+        """See ObjectStore. Cancelled, failed or lost, it removes what it wrote."""
         upload = Upload(self._path)
         try:
             await self._ask(upload.create)
             async for chunk in chunks:
                 await self._ask(partial(upload.write, chunk))
             info = await self._ask(partial(upload.finish, media_type))
-            await self._change(upload.publish)
+            is_done = await self._change(upload.publish, expected)
         finally:
             await self._threads.clean_up(upload.close, self._seconds)
-        return info
+        return info if is_done else None
 
-    async def delete(self) -> None:
-        """Remove the object; an absent one is no error."""
-        await self._change(partial(remove, self._path))
+    async def delete(self, expected: Expected | None = None) -> bool:
+        """See ObjectStore."""
+        return await self._change(partial(remove, self._path), expected)
 
     async def ping(self) -> None:
         """Return when the file can be opened, or could be if it were there."""
@@ -110,7 +116,7 @@ class FileObject:
         try:
             await self._ask(download.start)
         finally:
-            await self._threads.clean_up(download.close, self._seconds)
+            await self._threads.clean_up(download.close, MOMENT)
 
     async def inspect(self) -> Inspection:
         """Say whether this file system keeps media types."""
@@ -122,8 +128,9 @@ class FileObject:
             [_FORGETFUL.format(self._path.parent)],
         )
 
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         """Create the directory, and remove what a crashed process left in it."""
+        del with_ttl  # objects have no lifetimes
         return await self._ask(self._prepare)
 
     def _prepare(self) -> Sequence[str]:
@@ -132,6 +139,14 @@ class FileObject:
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
         return [f"Created the directory {directory}."] if is_new else []
+
+    async def _identify(self, download: Download) -> ObjectInfo | None:
+        if not await self._ask(download.start):
+            return None
+        info = None
+        while info is None:
+            info = await self._ask(download.identify)
+        return info
 
     async def _chunks(self, download: Download) -> AsyncIterator[bytes]:
         while chunk := await self._ask(download.read):
@@ -147,11 +162,18 @@ class FileObject:
         except OSError as error:
             raise self._explain(error) from error
 
-    async def _change(self, call: Callable[[], None]) -> None:
-        """Do `call`, the step that others see; raise OutcomeUnknown when its end is not known."""
+    async def _change(
+        self, change: Callable[[Check | None, float], bool], expected: Expected | None
+    ) -> bool:
+        """Do `change`, the step that others see; raise OutcomeUnknown when its end is not known."""
+        check = None
+        if expected is not None:
+            await self.stat()  # so that nothing large is hashed while others wait for the lock
+            check = partial(is_there, self._path, expected, self._known)
+        call = partial(change, check, self._seconds * _LOCK_SHARE)
         late = f"{self._path} did not answer within {self._seconds:g} s"
         try:
-            await self._threads.run(call, self._seconds)
+            return await self._threads.run(call, self._seconds)
         except TimeoutError as error:
             raise OutcomeUnknown(f"{late}; it may change yet.", slow=True) from error
         except ThreadsBusyError as error:

@@ -5,17 +5,21 @@ While it is written it is locked (flock(2)), so that who cleans up after a crash
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from springfield.stores.filesystem.download import refuse_what_is_no_file
+from springfield.stores.filesystem.lock import locked, try_lock
 from springfield.stores.filesystem.record import write_record
 from springfield.stores.objects import ObjectInfo
+
+Check = Callable[[], bool]
+"""Tells, while the directory is locked, whether what is expected is there."""
 
 _SYNCED_AT_ONCE = 16 * 1024 * 1024  # bytes; a flush of all of a large file would take too long
 
@@ -69,11 +73,18 @@ class Upload:
             os.fsync(self._file)
             return info if is_recorded else ObjectInfo(self._size, tag)
 
-    def publish(self) -> None:
-        """Take the name, at once and durably."""
+    def publish(self, check: Check | None, seconds: float) -> bool:
+        """Take the name, at once and durably; False, and nothing done, when `check` says so.
+
+        Waits up to `seconds` for the directory's lock; raises as `locked` does.
+        """
         with self._turn:
-            self._part.replace(self._path)
+            with locked(self._path.parent, seconds, is_needed=check is not None):
+                if check is not None and not check():
+                    return False
+                self._part.replace(self._path)
             _sync_directory(self._path.parent)
+            return True
 
     def close(self) -> None:
         """Let the file go, and remove it unless it has taken the name."""
@@ -87,21 +98,24 @@ class Upload:
     def _create_locked(self) -> None:
         part = self._path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
         file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        if _lock(file) and os.fstat(file).st_nlink:
+        if try_lock(file) and os.fstat(file).st_nlink:
             self._part, self._file = part, file
         else:  # who cleans up came between the two steps
             os.close(file)
 
 
-def remove(path: Path) -> None:
-    """Remove the file durably; an absent one is no error."""
-    try:
-        refuse_what_is_no_file(path, path.stat())
-        path.unlink()
-    except FileNotFoundError:
-        path.parent.stat()  # a directory that is gone is no absent file
-    else:
-        _sync_directory(path.parent)
+def remove(path: Path, check: Check | None, seconds: float) -> bool:
+    """Remove the file durably; an absent one is no error. Otherwise as `Upload.publish`."""
+    with locked(path.parent, seconds, is_needed=check is not None):
+        if check is not None and not check():
+            return False
+        try:
+            refuse_what_is_no_file(path, path.stat())
+            path.unlink()
+        except FileNotFoundError:
+            return True
+    _sync_directory(path.parent)
+    return True
 
 
 def remove_leftovers(directory: Path) -> None:
@@ -110,18 +124,10 @@ def remove_leftovers(directory: Path) -> None:
         with contextlib.suppress(OSError):  # another process cleans up, too
             file = os.open(part, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                if _lock(file):
+                if try_lock(file):
                     part.unlink()
             finally:
                 os.close(file)
-
-
-def _lock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _sync_directory(directory: Path) -> None:

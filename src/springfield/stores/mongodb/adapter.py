@@ -12,26 +12,28 @@ from typing import Any
 import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import AsyncMongoClient, UpdateOne
-from pymongo.errors import BulkWriteError, InvalidName, PyMongoError
+from pymongo import AsyncMongoClient
+from pymongo.errors import InvalidName, PyMongoError
 
 from springfield.errors import Misconfigured, NotStorable, SpringfieldError
-from springfield.model import Item, Name, is_legal_name
+from springfield.model import Item, Kind, Name, is_legal_name
 from springfield.stores.mongodb import upkeep
 from springfield.stores.mongodb.calls import Calls, to_the_end
-from springfield.stores.mongodb.errors import DUPLICATE_KEY, Server, TrafficCounter
-from springfield.stores.mongodb.upkeep import Comparison, Documents, comparison
+from springfield.stores.mongodb.errors import Server, TrafficCounter
+from springfield.stores.mongodb.lifetimes import ALIVE, FIELD
+from springfield.stores.mongodb.updates import NewItem, new_item
+from springfield.stores.mongodb.upkeep import Documents, Traits, find_traits, named
 from springfield.stores.mongodb.uri import DEFAULT_DATABASE, parse_uri
-from springfield.stores.mongodb.values import LENIENT, decode_document, encode_content
-from springfield.stores.store import Adapter, Inspection, StoreOptions
+from springfield.stores.mongodb.values import LENIENT, decode_document
+from springfield.stores.mongodb.writes import Writes
+from springfield.stores.store import Adapter, Inspection, Outcome, StoreOptions, Swapped
 from springfield.stores.url import redact
 
 INDEX_TIMEOUT = 600.0
 """Seconds that `prepare` may take: building an index reads the whole collection."""
 
-_UPSERT_ATTEMPTS = 3  # concurrent upserts of one new name make all but one fail, once or twice
+
 _SURROGATES = range(0xD800, 0xE000)
-_FIELDS = {"_id": 0, "name": 1, "content": 1}
 
 
 @asynccontextmanager
@@ -67,26 +69,28 @@ class _MongoDB:
     _calls: Calls
 
     def __post_init__(self) -> None:
+        self.verbatim = self._options.kind is not Kind.JSON
         raw = CodecOptions(document_class=RawBSONDocument)
         self._raw = self._documents.with_options(codec_options=raw)
         self._lenient = self._documents.with_options(codec_options=LENIENT)
-        self._comparison: Comparison | None = None
+        self._known_traits: Traits | None = None
 
-    async def _compared(self) -> Comparison:
-        if self._comparison is None:
-            self._comparison = await comparison(self._lenient)
-        return self._comparison
+    async def _traits(self) -> Traits:
+        if self._known_traits is None:
+            self._known_traits = await find_traits(self._lenient)
+        return self._known_traits
 
     @to_the_end
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         if not names:
             return {}
         async with self._calls.bounded():
+            traits = await self._traits()
             documents = await self._raw.find(
-                {"name": {"$in": list(names)}},
-                _FIELDS,
+                {**named({"$in": list(names)}), **_alive(traits)},
+                {"_id": 0, "name": 1, "content": 1, **({FIELD: 1} if traits.expires else {})},
                 batch_size=len(names) + 1,
-                **await self._compared(),
+                **traits.compared,
             ).to_list()
         found: dict[Name, Item | SpringfieldError] = {}
         for document in documents:
@@ -96,80 +100,68 @@ class _MongoDB:
         return found
 
     @to_the_end
-    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, SpringfieldError]:
-        refused: dict[Name, SpringfieldError] = {}
-        contents: dict[Name, RawBSONDocument] = {}
-        for name, item in items.items():
-            try:
-                contents[name] = encode_content(self._options.kind, item.content)
-            except NotStorable as error:
-                refused[name] = error
-        async with self._calls.bounded():
-            return refused | await self._upsert(contents, _UPSERT_ATTEMPTS)
-
-    async def _upsert(
-        self, contents: Mapping[Name, RawBSONDocument], attempts: int
-    ) -> dict[Name, SpringfieldError]:
-        if not contents:
+    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
+        if not items:
             return {}
-        names = list(contents)
-        errors = {names[each["index"]]: each for each in await self._send(contents)}
-        collided = [name for name, each in errors.items() if each["code"] == DUPLICATE_KEY]
-        again = {name: contents[name] for name in collided} if attempts > 1 else {}
-        refused = {
-            name: self._calls.server.refused_item(each)
-            for name, each in errors.items()
-            if name not in again
-        }
-        return refused | await self._upsert(again, attempts - 1)
+        outcomes: dict[Name, Outcome] = {}
+        new: dict[Name, NewItem] = {}
+        async with self._calls.bounded():
+            traits = await self._traits()
+            for name, item in items.items():
+                try:
+                    new[name] = new_item(self._options.kind, item, expires=traits.expires)
+                    outcomes[name] = new[name].entity_tag
+                except NotStorable as error:
+                    outcomes[name] = error
+            return outcomes | await self._writes(traits).upsert(new)
 
-    async def _send(self, contents: Mapping[Name, RawBSONDocument]) -> list[dict[str, Any]]:
-        compared = await self._compared()
-        updates = [
-            UpdateOne({"name": name}, {"$set": content}, upsert=True, **compared)
-            for name, content in contents.items()
-        ]
-        try:
-            await self._documents.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            if error.details["writeConcernErrors"]:
-                raise
-            return list(error.details["writeErrors"])
-        return []
+    @to_the_end
+    async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
+        async with self._calls.bounded():
+            traits = await self._traits()
+            kind, expires = self._options.kind, traits.expires
+            encoded = None if new is None else new_item(kind, new, expires=expires)
+            if expected is not None:
+                assert isinstance(expected.native, bytes), "an item that was not read here"
+                is_won = await self._writes(traits).exchange(name, expected.native, encoded)
+            elif encoded is not None:
+                is_won = await self._writes(traits).insert(name, encoded)
+            else:
+                is_won = not await self.read([name])
+        if not is_won:
+            return None
+        return Swapped(encoded.entity_tag if encoded else None)
+
+    def _writes(self, traits: Traits) -> Writes:
+        return Writes(self._documents, self._calls.server, traits)
 
     @to_the_end
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
         if names:
             async with self._calls.bounded():
-                await self._documents.delete_many(
-                    {"name": {"$in": list(names)}}, **await self._compared()
-                )
+                compared = (await self._traits()).compared
+                await self._documents.delete_many(named({"$in": list(names)}), **compared)
         return {}
 
     @to_the_end
     async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
-        bounds = {"$gte": prefix}
-        if after is not None and after >= prefix:
-            bounds = {"$gt": after}
-        if end := _behind(prefix):
-            bounds["$lt"] = end
         page: list[Name] = []
-        async with (
-            self._calls.bounded(),
-            self._lenient.find(
-                {"name": bounds},
+        async with self._calls.bounded():
+            traits = await self._traits()
+            cursor = self._lenient.find(
+                {"name": _bounds(prefix, after), **_alive(traits)},
                 {"_id": 0, "name": 1},
                 sort=[("name", 1)],
                 batch_size=limit + 1,
-                **await self._compared(),
-            ) as cursor,
-        ):
-            async for document in cursor:
-                name = document.get("name")
-                if isinstance(name, str) and is_legal_name(name) and [name] != page[-1:]:
-                    page.append(Name(name))
-                    if len(page) == limit:
-                        break
+                **traits.compared,
+            )
+            async with cursor:
+                async for document in cursor:
+                    name = document.get("name")
+                    if isinstance(name, str) and is_legal_name(name) and [name] != page[-1:]:
+                        page.append(Name(name))
+                        if len(page) == limit:
+                            break
         return page
 
     @to_the_end
@@ -183,10 +175,25 @@ class _MongoDB:
             return await upkeep.inspect(self._lenient)
 
     @to_the_end
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         with pymongo.timeout(INDEX_TIMEOUT):
             async with self._calls.bounded(INDEX_TIMEOUT):
-                return await upkeep.prepare(self._lenient)
+                done = await upkeep.prepare(self._lenient, with_ttl=with_ttl)
+        self._known_traits = None
+        return done
+
+
+def _alive(traits: Traits) -> dict[str, Any]:
+    return {"$expr": ALIVE} if traits.expires else {}
+
+
+def _bounds(prefix: str, after: Name | None) -> dict[str, str]:
+    found = {"$gte": prefix}
+    if after is not None and after >= prefix:
+        found = {"$gt": after}
+    if end := _behind(prefix):
+        found["$lt"] = end
+    return found
 
 
 def _behind(prefix: str) -> str | None:

@@ -47,7 +47,7 @@ _NOT_PRIMARY = {10058, 10107, 13435, 13436}  # refused before anything was done
 _INTERRUPTED = {6, 7, 24, 43, 46, 63, 89, 91, 112, 133, 134, 150, 175, 189, 237} | {
     *(9001, 11600, 11601, 11602, 13388)
 }
-_TEMPORARY = _TIME_LIMITS | _NOT_PRIMARY | _INTERRUPTED
+TEMPORARY = _TIME_LIMITS | _NOT_PRIMARY | _INTERRUPTED
 _NOT_ALLOWED = {13, 18, 8000}
 _NO_SHARD_KEY = 61
 _DISK_FULL = 14031
@@ -106,11 +106,11 @@ class Server:
             slow = not down
         if done.sent > done.answered or isinstance(error, BulkWriteError | WriteConcernError):
             return self.outcome_unknown(slow=slow)
-        if done.sent and code in _TEMPORARY - _NOT_PRIMARY:
+        if done.sent and code in TEMPORARY - _NOT_PRIMARY:
             return self.outcome_unknown(slow=slow)
         if slow:
             return self.too_slow()
-        if isinstance(error, OperationFailure) and code not in _TEMPORARY:
+        if isinstance(error, OperationFailure) and code not in TEMPORARY:
             return self._refusal(error, code)
         return self._unreachable(error)
 
@@ -140,7 +140,7 @@ class Server:
             return _duplicate(error)
         if code in _DOCUMENT_TOO_LARGE:
             return too_large()
-        if code in _TEMPORARY:
+        if code in TEMPORARY:
             return Unavailable(
                 f"MongoDB at {self.place} did not write this item (code {code}).",
                 slow=code in _TIME_LIMITS,

@@ -1,6 +1,7 @@
 """In charge of what an operator does to a collection beside the service: inspect and prepare."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from pymongo import ReadPreference
@@ -10,6 +11,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from springfield.errors import Misconfigured
+from springfield.stores.mongodb import lifetimes
 from springfield.stores.store import Inspection
 
 Documents = AsyncCollection[dict[str, Any]]
@@ -21,17 +23,37 @@ class Comparison(TypedDict, total=False):
     collation: Collation
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What differs between collections."""
+
+    compared: Comparison
+    expires: bool
+    """Whether items have lifetimes here."""
+
+
+def named(name: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filter for documents whose name is this string.
+
+    Equality also matches an array that has it as a member: such a document is another program's.
+    """
+    return {"name": name, "name.0": {"$exists": False}}
+
+
 _SIMPLE = {"locale": "simple"}
 _INDEX = "name_unique"
 _INDEX_REFUSED = {67, 85, 86}  # cannot be enforced over shards; an index with other options
 
 
-async def comparison(documents: Documents) -> Comparison:
-    """Return what commands on this collection need: nothing, unless it has a default collation.
-
-    Most have none, and not every server that speaks MongoDB's protocol knows the argument.
-    """
+async def find_traits(documents: Documents) -> Traits:
+    """Ask for what commands on this collection depend on. Two round trips."""
     options = await documents.options()
+    is_view = "viewOn" in options  # readable, but without indexes of its own
+    return Traits(_comparison(options), not is_view and await lifetimes.has_index(documents))
+
+
+def _comparison(options: Mapping[str, Any]) -> Comparison:
+    # Most have no default collation, and not every server of this protocol knows the argument.
     return {"collation": Collation("simple")} if "collation" in options else {}
 
 
@@ -45,7 +67,7 @@ async def inspect(documents: Documents) -> Inspection:
             "collation, so that concurrent writes can create one name twice and every read "
             "scans it all; run `springfield init`."
         )
-    if await comparison(documents):
+    if _comparison(await documents.options()):
         warnings.append(
             f"The collection {documents.name} has a default collation, which its other indexes "
             "take over: a unique one among them may refuse names that look alike."
@@ -63,14 +85,20 @@ async def inspect(documents: Documents) -> Inspection:
     return Inspection("MongoDB", facts["version"], warnings)
 
 
-async def prepare(documents: Documents) -> Sequence[str]:
-    """Create the unique index on `name`. Raises Misconfigured where a name is there twice."""
+async def prepare(documents: Documents, *, with_ttl: bool) -> Sequence[str]:
+    """Create the indexes that are missing. Raises Misconfigured where documents forbid it."""
+    done = list(await _make_unique(documents))
+    if with_ttl:
+        done += await lifetimes.make_index(documents)
+    return done
+
+
+async def _make_unique(documents: Documents) -> Sequence[str]:
     if await _has_unique_index(documents):
         return []
     try:
-        await documents.create_index(
-            "name", unique=True, name=_INDEX, **await comparison(documents)
-        )
+        compared = _comparison(await documents.options())
+        await documents.create_index("name", unique=True, name=_INDEX, **compared)
     except DuplicateKeyError as error:
         raise Misconfigured(
             f"The collection {documents.name} has several documents with the name "
@@ -109,7 +137,7 @@ async def _some_duplicate(documents: Documents) -> str | None:
             {"$limit": 1},
         ],
         allowDiskUse=True,
-        **await comparison(documents),
+        **_comparison(await documents.options()),
     )
     return next((group["_id"] for group in await groups.to_list()), None)
 

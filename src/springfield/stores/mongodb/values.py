@@ -17,6 +17,7 @@ from bson.raw_bson import RawBSONDocument
 
 from springfield.errors import NotStorable, Unreadable
 from springfield.model import Item, Kind
+from springfield.stores.mongodb.lifetimes import FIELD, stored_end
 
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 """The largest document, in bytes of BSON, that MongoDB takes."""
@@ -73,7 +74,10 @@ def encode_content(kind: Kind, content: bytes) -> RawBSONDocument:
 
 
 def decode_document(kind: Kind, document: bytes) -> tuple[Any, Item | Unreadable]:
-    """Return a stored document's `name`, whatever its type, and its item, or why there is none."""
+    """Return a stored document's `name`, whatever its type, and its item, or why there is none.
+
+    The document itself is the item's `native`.
+    """
     try:
         fields = _decode(document, _STRICT)
     except InvalidBSON:
@@ -82,18 +86,21 @@ def decode_document(kind: Kind, document: bytes) -> tuple[Any, Item | Unreadable
     name = fields.get("name")
     if "content" not in fields:
         return name, _unreadable(name, "has no field `content`")
-    return name, _serve(kind, name, fields["content"])
+    content = _serve(kind, fields["content"])
+    if content is None:
+        wanted = "string" if kind is Kind.TEXT else "binary value"
+        return name, _unreadable(name, f"holds no {wanted} in `content`")
+    return name, Item(content, expires_at=stored_end(fields.get(FIELD)), native=document)
 
 
-def _serve(kind: Kind, name: Any, value: Any) -> Item | Unreadable:
+def _serve(kind: Kind, value: Any) -> bytes | None:
     if kind is Kind.JSON:
-        return Item(_render(value).encode())
+        return _render(value).encode()
     if kind is Kind.TEXT and isinstance(value, str):
-        return Item(value.encode())
+        return value.encode()
     if kind is Kind.BYTES and isinstance(value, bytes):
-        return Item(bytes(value))
-    wanted = "string" if kind is Kind.TEXT else "binary value"
-    return _unreadable(name, f"holds no {wanted} in `content`")
+        return bytes(value)
+    return None
 
 
 def too_large() -> NotStorable:
@@ -147,7 +154,7 @@ def _unreadable(name: Any, reason: str) -> Unreadable:
 
 def _decode(document: bytes, options: CodecOptions[dict[str, Any]]) -> dict[str, Any]:
     if b"$ref\0" in document:  # PyMongo makes a DBRef of such an object and loses its key order
-        fields: dict[str, Any] = _thaw(bson.decode(document, _RAW))
+        fields: dict[str, Any] = _thaw(bson.decode(document, RAW))
         return fields
     return bson.decode(document, options)
 
@@ -189,7 +196,7 @@ _STRICT: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 LENIENT = _STRICT.with_options(unicode_decode_error_handler="surrogateescape")
 """Reads names that are not UTF-8 as strings that are no legal names."""
-_RAW = CodecOptions(
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     document_class=RawBSONDocument,
     type_registry=_REGISTRY,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,

@@ -9,21 +9,26 @@ from contextlib import asynccontextmanager, suppress
 
 from asyncmy.errors import MySQLError
 
-from springfield.errors import Misconfigured, NotStorable, SpringfieldError, Unreadable
-from springfield.model import NAME_LIMIT, Item, Name, is_legal_name
+from springfield.errors import Misconfigured, SpringfieldError, Unreadable
+from springfield.model import Item, Name, is_legal_name
 from springfield.stores.mysql.errors import (
     OUT_OF_RANGE,
     REFUSED_ROWS,
     SCHEMA_CHANGED,
     code_of,
+    is_taken,
 )
+from springfield.stores.mysql.inspection import FACTS, inspection_of
+from springfield.stores.mysql.layout import Row
 from springfield.stores.mysql.schema import create_statement, introspect
 from springfield.stores.mysql.server import Server, Session
-from springfield.stores.mysql.table import BATCH, Row, Table
+from springfield.stores.mysql.table import BATCH, Table
 from springfield.stores.mysql.url import Address, parse_url
-from springfield.stores.store import Inspection, StoreOptions
+from springfield.stores.store import Inspection, Outcome, StoreOptions, Swapped
 
 Refusals = dict[Name, SpringfieldError]
+
+_SWEPT_AT_ONCE = 200
 
 
 @asynccontextmanager
@@ -40,6 +45,8 @@ async def open_store(url: str, options: StoreOptions) -> AsyncIterator["MySQL"]:
 class MySQL:
     """A table of MySQL or MariaDB as a store."""
 
+    verbatim = True
+
     def __init__(self, server: Server, address: Address, options: StoreOptions) -> None:
         self._server = server
         self._address = address
@@ -51,23 +58,32 @@ class MySQL:
         found: dict[Name, Item | SpringfieldError] = {}
         async with self._call() as (session, table):
             for batch in _batches(table, names):
-                for name, content in await session.read(*table.select(batch)):
-                    found[Name(name.decode())] = _item(content, table)
+                for name, content, ends in await session.read(*table.select(batch)):
+                    found[Name(name.decode())] = _item(content, ends, table)
         return found
 
-    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, SpringfieldError]:
+    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
         """See Store. One statement for each 256 names or quarter of max_allowed_packet."""
         async with self._call() as (session, table):
-            refused: Refusals = {}
+            outcomes: dict[Name, Outcome] = {}
             rows: list[Row] = []
             for name in _ordered(items):
                 if refusal := table.refusal(name, items[name]):
-                    refused[name] = refusal
+                    outcomes[name] = refusal
                 else:
-                    rows.append(Row(name, items[name].content))
+                    rows.append(Row(name, items[name]))
+                    outcomes[name] = items[name].entity_tag
             for chunk in table.chunks(rows):
-                refused |= await self._write(session, table, chunk)
-            return refused
+                outcomes |= await self._write(session, table, chunk)
+            return outcomes
+
+    async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
+        """See Store. One statement."""
+        async with self._call() as (session, table):
+            outcome = await self._swap(session, table, name, expected, new)
+        if isinstance(outcome, SpringfieldError):
+            raise outcome
+        return outcome
 
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
         """See Store. One statement for each 256 names."""
@@ -76,6 +92,12 @@ class MySQL:
             for batch in _batches(table, names):
                 refused |= await self._delete(session, table, batch)
             return refused
+
+    async def sweep(self) -> int:
+        """See Expiring. One statement of up to 200 rows; none where no index leads to them."""
+        async with self._call() as (session, table):
+            statement = table.sweep(_SWEPT_AT_ONCE)
+            return await session.change(*statement) if statement else 0
 
     async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
         """See Store. A range of the key where names are bytes; else a scan of all names."""
@@ -97,15 +119,12 @@ class MySQL:
     async def inspect(self) -> Inspection:
         """See Upkeep."""
         async with self._call() as (session, table):
-            ((version, flush, has_log, sync),) = await session.read(
-                "SELECT VERSION(), @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
-            )
-        product = "MariaDB" if "MariaDB" in version else "MySQL"
-        warnings = [*_durability(flush, has_log, sync), *self._limits(table)]
-        return Inspection(product, version.partition("-")[0], warnings)
+            (facts,) = await session.read(FACTS)
+        return inspection_of(facts, table, self._options.item_limit)
 
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         """See Upkeep. Creates the database and the table; an unfit table is Misconfigured."""
+        del with_ttl  # its tables have the column
         done: list[str] = []
         if await self._server.create_database():
             done.append(f"Created the MySQL database {self._address.database}.")
@@ -175,45 +194,35 @@ class MySQL:
             refused |= await self._delete(session, table, [name])
         return refused
 
-    def _limits(self, table: Table) -> list[str]:
-        warnings: list[str] = []
-        item_limit = self._options.item_limit
-        if table.engine.lower() != "innodb":
-            warnings.append(f"{table.title} is kept by {table.engine}, which may lose writes.")
-        if table.name.is_text:
-            warnings.append(
-                f"The names of {table.title} are compared by {table.name.collation}: names that it "
-                "takes for equal are refused, and every page of a listing reads all names; "
-                f"VARBINARY({NAME_LIMIT}) keeps all names apart."
-            )
-        if table.name.characters < NAME_LIMIT:
-            warnings.append(f"Names over {table.name.characters} characters are refused.")
-        if table.content.octets < item_limit:
-            warnings.append(
-                f"Contents over {table.content.octets} bytes are refused, although the resource "
-                f"allows {item_limit}."
-            )
-        if isinstance(table.refusal(Name("x"), Item(bytes(item_limit))), NotStorable) and (
-            table.content.octets >= item_limit
-        ):
-            warnings.append(
-                f"max_allowed_packet is {table.max_packet}, too little for items of {item_limit} "
-                "bytes; raise it."
-            )
-        return warnings
-
-
-def _durability(flush: int, has_log: int, sync: int) -> list[str]:
-    warnings: list[str] = []
-    if flush != 1:
-        warnings.append(
-            f"innodb_flush_log_at_trx_commit is {flush}: a crash loses acknowledged writes; set 1."
-        )
-    if has_log and sync != 1:
-        warnings.append(
-            f"sync_binlog is {sync}: after a crash replicas may lack acknowledged writes; set 1."
-        )
-    return warnings
+    async def _swap(
+        self,
+        session: Session,
+        table: Table,
+        name: Name,
+        expected: Item | None,
+        new: Item | None,
+    ) -> Swapped | SpringfieldError | None:
+        if refusal := table.refusal(name, new, expected):
+            return refusal
+        if expected is None:
+            if new is None:
+                return None if await session.read(*table.select([name])) else Swapped(None)
+            statement = table.insert(Row(name, new))
+        elif new is None:
+            statement = table.delete([name], expected.content)
+        else:
+            statement = table.update(Row(name, new), expected.content)
+        try:
+            matched = await session.change(*statement)
+        except MySQLError as error:
+            if is_taken(error):
+                return None
+            if code_of(error) not in REFUSED_ROWS:
+                raise
+            self._forget_if_changed(error)
+            failures = self._server.failures
+            return failures.refused_row(error) if new else failures.undeletable_row(error)
+        return Swapped(new.entity_tag if new else None) if matched else None
 
 
 def _ordered(names: Collection[Name]) -> list[Name]:
@@ -226,10 +235,10 @@ def _batches(table: Table, names: Collection[Name]) -> list[list[Name]]:
     return [kept[start : start + BATCH] for start in range(0, len(kept), BATCH)]
 
 
-def _item(content: bytes | None, table: Table) -> Item | SpringfieldError:
+def _item(content: bytes | None, ends: int | None, table: Table) -> Item | SpringfieldError:
     if content is None:
         return Unreadable(f"The content of this row of {table.title} is NULL; write it anew.")
-    return Item(content)
+    return Item(content, expires_at=None if ends is None else ends / 1000)
 
 
 def _legal(raw: bytes | None) -> Name | None:

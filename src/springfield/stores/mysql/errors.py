@@ -27,8 +27,12 @@ UNKNOWN_DATABASE = 1049
 DEADLOCKS = frozenset({1213, 1020, 1615})
 """The statement was undone whole and may be repeated at once."""
 
+TAKEN = "springfield: taken"
+"""What an insert fails with where a live item is in the way: this text is no number (1292)."""
+
 _DATA_TOO_LONG = 1406
-_UNFIT = {_DATA_TOO_LONG, 1048, 1118, 1264, 1265, 1292, 1300, 1366, 3140, 3854, 3988}
+_NO_NUMBER = 1292
+_UNFIT = {_DATA_TOO_LONG, _NO_NUMBER, 1048, 1118, 1264, 1265, 1300, 1366, 1977, 3140, 3854, 3988}
 _RULES = {1216, 1217, 1451, 1452, 1644, 3819, 4025}  # foreign keys, triggers, checks
 REFUSED_ROWS = frozenset({OUT_OF_RANGE, DUPLICATE_KEY} | _UNFIT | _RULES)
 """What is wrong is one row, so the others of its statement can be written without it."""
@@ -59,6 +63,11 @@ def code_of(error: MySQLError) -> int:
     """Return the number of an error; 0 for what has none."""
     code = error.args[0] if error.args else 0
     return code if isinstance(code, int) else 0
+
+
+def is_taken(error: MySQLError) -> bool:
+    """Whether an insert found a live item of its name."""
+    return code_of(error) == _NO_NUMBER and TAKEN in str(error.args[-1])
 
 
 def is_answer(error: MySQLError) -> bool:

@@ -8,14 +8,17 @@ from typing import Any
 
 from springfield.errors import Misconfigured, Unsuitable
 from springfield.model import NAME_LIMIT, Kind
-from springfield.stores.mysql.server import Server, Session
-from springfield.stores.mysql.table import (
+from springfield.stores.mysql.layout import (
+    EXPIRES_AT,
+    EXPIRY_UNIT,
     INEXACT_CHARSETS,
     Column,
-    Table,
+    Expiry,
     is_charset_name,
     quoted,
 )
+from springfield.stores.mysql.server import Server, Session
+from springfield.stores.mysql.table import Table
 from springfield.stores.mysql.url import Address
 
 _NAME_TYPES = frozenset({"varbinary", "varchar", "char"})
@@ -24,12 +27,12 @@ _TEXT_TYPES = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "l
 
 _COLUMNS = (
     "SELECT column_name, data_type, character_maximum_length, character_octet_length, "
-    "character_set_name, collation_name, is_nullable, column_default, extra "
+    "character_set_name, collation_name, is_nullable, column_default, extra, column_comment "
     "FROM information_schema.columns WHERE table_schema = ? AND table_name = ?"
 )
-_UNIQUE_KEYS = (
-    "SELECT index_name, column_name, sub_part FROM information_schema.statistics "
-    "WHERE table_schema = ? AND table_name = ? AND non_unique = 0"
+_KEYS = (
+    "SELECT index_name, column_name, sub_part, non_unique, seq_in_index "
+    "FROM information_schema.statistics WHERE table_schema = ? AND table_name = ?"
 )
 _CHECKS = (
     "SELECT check_clause FROM information_schema.check_constraints "
@@ -46,7 +49,8 @@ def create_statement(address: Address) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {quoted(address.database)}.{quoted(address.table)} "
         f"(name VARBINARY({NAME_LIMIT}) NOT NULL PRIMARY KEY, content LONGBLOB NOT NULL, "
-        "expires_at BIGINT NULL) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4"
+        f"{EXPIRES_AT} BIGINT NULL COMMENT '{EXPIRY_UNIT}', INDEX ({EXPIRES_AT})) "
+        "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4"
     )
 
 
@@ -58,7 +62,8 @@ async def introspect(session: Session, server: Server, address: Address, kind: K
         raise server.failures.no_table()
     title = f"{address.database}.{address.table}"
     name, content = (_column(columns, each, title) for each in ("name", "content"))
-    _check_key(await session.read(_UNIQUE_KEYS, where), title)
+    keys = await session.read(_KEYS, where)
+    _check_key(keys, title)
     _check_others(columns, title)
     ((engine, max_packet, version),) = await session.read(_ENGINE, where)
     _check_name(name, title)
@@ -70,6 +75,7 @@ async def introspect(session: Session, server: Server, address: Address, kind: K
         sql_name=f"{quoted(address.database)}.{quoted(address.table)}",
         name=name,
         content=content,
+        expiry=_expiry(columns, keys),
         engine=engine or "",
         max_packet=int(max_packet),
     )
@@ -93,11 +99,24 @@ def _column(columns: Mapping[str, Sequence[Any]], name: str, title: str) -> Colu
     return Column(shown, data_type.lower(), characters or 0, octets or 0, charset, collation)
 
 
-def _check_key(unique: Sequence[Sequence[Any]], title: str) -> None:
-    keys: dict[str, list[tuple[str, Any]]] = {}
-    for index, column, sub_part in unique:
-        keys.setdefault(index, []).append((str(column).lower(), sub_part))
-    if [("name", None)] not in keys.values():
+def _expiry(columns: Mapping[str, Sequence[Any]], keys: Sequence[Sequence[Any]]) -> Expiry | None:
+    """Return the column of lifetimes; one that only bears its name may count in seconds."""
+    if EXPIRES_AT not in columns:
+        return None
+    shown, data_type, *_, nullable, _, extra, comment = columns[EXPIRES_AT]
+    is_fit = data_type.lower() == "bigint" and nullable == "YES" and not extra
+    if not is_fit or EXPIRY_UNIT not in str(comment).lower():
+        return None
+    first = {str(column).lower() for _, column, _, _, position in keys if position == 1}
+    return Expiry(shown, is_indexed=EXPIRES_AT in first)
+
+
+def _check_key(keys: Sequence[Sequence[Any]], title: str) -> None:
+    unique: dict[str, list[tuple[str, Any]]] = {}
+    for index, column, sub_part, non_unique, _ in keys:
+        if not non_unique:
+            unique.setdefault(index, []).append((str(column).lower(), sub_part))
+    if [("name", None)] not in unique.values():
         raise Misconfigured(
             f"The MySQL table {title} has no primary or unique key on the whole column name alone; "
             "add one."

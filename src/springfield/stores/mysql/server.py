@@ -20,8 +20,8 @@ from springfield.stores.mysql.errors import (
     code_of,
     is_answer,
 )
+from springfield.stores.mysql.layout import quoted
 from springfield.stores.mysql.pool import Connection, ConnectionPool, Driver
-from springfield.stores.mysql.table import quoted
 from springfield.stores.mysql.url import Address
 from springfield.stores.store import StoreOptions
 

@@ -15,13 +15,20 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import chain
 from typing import TypeVar, cast
 
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError, OutOfMemoryError
 
-from springfield.errors import SpringfieldError, StoreError, Unavailable, WrongType
-from springfield.model import Item, Name
+from springfield.errors import (
+    ListingTooExpensive,
+    NotStorable,
+    SpringfieldError,
+    StoreError,
+    Unavailable,
+    WrongType,
+)
+from springfield.model import Item, Name, entity_tag_of
+from springfield.stores.redis import commands
 from springfield.stores.redis.cluster import Cluster
 from springfield.stores.redis.connections import (
     pool_at,
@@ -30,28 +37,11 @@ from springfield.stores.redis.connections import (
 )
 from springfield.stores.redis.inspection import inspection_of
 from springfield.stores.redis.scan import Page, scan
-from springfield.stores.redis.server import Command, Reply, Server, Servers, refusal
+from springfield.stores.redis.server import Command, Reply, Request, Server, Servers, refusal
 from springfield.stores.redis.url import Address, RedisUrl, parse_redis_url
-from springfield.stores.store import Inspection, StoreOptions
+from springfield.stores.store import Inspection, Outcome, StoreOptions, Swapped
 
 T = TypeVar("T")
-
-# SET and DEL would destroy a list or a hash. With a value for each, the keys are set, with none,
-# deleted; the answer is the indexes of those that hold something else than a string.
-_CHANGE = b"""\
-local refused = {}
-for index, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= 'string' and kind ~= 'none' then
-    refused[#refused + 1] = index
-  elseif ARGV[index] then
-    redis.call('SET', key, ARGV[index])
-  else
-    redis.call('DEL', key)
-  end
-end
-return refused
-"""
 
 
 @asynccontextmanager
@@ -85,40 +75,59 @@ def _server_at(address: Address, url: RedisUrl, options: StoreOptions) -> Server
 class Redis:
     """The strings of a Redis database as a store."""
 
+    verbatim = True
+
     def __init__(self, servers: Servers, prefix: bytes, timeout: float) -> None:
         self._servers = servers
         self._prefix = prefix
         self._timeout = timeout
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
-        """See Store. One MGET; on a cluster, and for what MGET does not give, a GET each."""
+        """See Store. One exchange, of contents and ends at the same moment."""
         keys = self._keys(names)
         until = self._until()
-        values: dict[bytes, Reply] = {}
-        if self._servers.whole and len(keys) > 1:
-            [reply] = await self._servers.whole.exchange([(b"MGET", *keys)], until)
-            if not isinstance(reply, Exception):
-                values = dict(zip(keys, reply, strict=True))
-        # MGET shows a list as absent, and fails for all when one key is forbidden.
-        rest: dict[bytes, Command] = {key: (b"GET", key) for key in keys if values.get(key) is None}
-        if rest:
-            values |= await self._servers.wave(rest, until, writes=False)
-        failed = {key: value for key, value in values.items() if isinstance(value, Exception)}
-        errors = self._errors(keys, failed)
-        found = {
-            keys[key]: Item(value) for key, value in values.items() if isinstance(value, bytes)
-        }
-        return {**found, **errors}
+        found = await self._find(list(keys), commands.get, until)
+        full = [key for key, each in found.items() if isinstance(each, OutOfMemoryError)]
+        if full:
+            again = await self._find(full, commands.get_by_script, until)
+            found = {key: found[key] for key in found.keys() - set(full)} | again
+        failed = {key: each for key, each in found.items() if isinstance(each, Exception)}
+        items = {keys[key]: each for key, each in found.items() if isinstance(each, Item)}
+        return {**items, **self._errors(keys, failed)}
 
-    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, SpringfieldError]:
-        """See Store. One script for all; on a cluster one a name. Ends an expiry of the key."""
-        keys = self._keys(items)
-        return await self._change(keys, {key: (items[keys[key]].content,) for key in keys})
+    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
+        """See Store. One script for all; on a cluster one a name."""
+        outcomes: dict[Name, Outcome] = {}
+        settings: dict[bytes, commands.Setting] = {}
+        for name, item in items.items():
+            try:
+                settings[self._prefix + name.encode()] = commands.setting_of(item)
+                outcomes[name] = entity_tag_of(item.content)
+            except NotStorable as error:
+                outcomes[name] = error
+        keys = [name for name in items if isinstance(outcomes[name], str)]
+        return {
+            **outcomes,
+            **await self._change(
+                keys, lambda group: commands.put({key: settings[key] for key in group})
+            ),
+        }
+
+    async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
+        """See Store. One script, which sends the expected content along."""
+        key = self._prefix + name.encode()
+        setting = () if new is None else commands.setting_of(new)
+        request = commands.swap(key, None if expected is None else expected.content, setting)
+        [reply] = (await self._servers.wave({key: request}, self._until(), writes=True)).values()
+        if isinstance(reply, Exception):
+            raise self._error(name, reply)
+        if not reply:
+            return None
+        return Swapped(None if new is None else entity_tag_of(new.content))
 
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
         """See Store. Costs as many commands as `write`."""
-        keys = self._keys(names)
-        return await self._change(keys, dict.fromkeys(keys, ()))
+        return await self._change(names, commands.delete)
 
     async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
         """See Store. Scans the whole database for each page, and keeps about `limit` names."""
@@ -127,12 +136,11 @@ class Redis:
         try:
             await self._at_each_primary(lambda server: scan(server, page, until), until)
         except Unavailable as error:
-            if not error.slow:
+            if not (error.slow and page.has_begun):
                 raise
-            raise Unavailable(
+            raise ListingTooExpensive(
                 f"Redis at {self._servers.place} was not listed within {self._timeout:g} s: each "
-                "page scans the whole database. Raise the timeout or use a smaller database.",
-                slow=True,
+                "page scans the whole database. Raise the timeout or use a smaller database."
             ) from error
         return page.names()
 
@@ -147,8 +155,9 @@ class Redis:
 
         await self._at_each_primary(ping, until)
         key = self._prefix + b"\0"
-        [reply] = (await self._servers.wave({key: (b"GET", key)}, until, writes=False)).values()
-        if isinstance(reply, Exception):
+        request = (*commands.get([key]), *commands.get_by_script([key]))
+        [reply] = (await self._servers.wave({key: request}, until, writes=False)).values()
+        if isinstance(reply, Exception) and not isinstance(reply, OutOfMemoryError):
             raise refusal(self._servers.place, reply)
 
     async def inspect(self) -> Inspection:
@@ -167,28 +176,51 @@ class Redis:
                 raise refusal(self._servers.place, info)
         return inspection_of(replies)
 
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         """See Upkeep. Redis needs nothing prepared."""
+        del with_ttl  # lifetimes are Redis' own
         return ()
 
+    async def _find(
+        self, keys: Sequence[bytes], request: Callable[[Sequence[bytes]], Request], until: float
+    ) -> dict[bytes, Item | Exception]:
+        found: dict[bytes, Item | Exception] = {}
+        for group, reply in await self._ask(keys, request, until, writes=False):
+            found |= commands.items_in(group, reply)
+        return found
+
     async def _change(
-        self, keys: Mapping[bytes, Name], contents: Mapping[bytes, tuple[bytes, ...]]
-    ) -> Mapping[Name, SpringfieldError]:
-        if not keys:
-            return {}
-        until = self._until()
-        if self._servers.whole and len(keys) > 1:
-            [reply] = await self._servers.whole.exchange([_script(contents)], until, writes=True)
-            # A forbidden key refuses the script before it runs: then each name is on its own.
-            if not isinstance(reply, NoPermissionError):
-                return self._errors(keys, _problems(contents, reply))
-        replies = await self._servers.wave(
-            {key: _script({key: content}) for key, content in contents.items()}, until, writes=True
-        )
-        problems: dict[bytes, Reply] = {}
-        for key, reply in replies.items():
-            problems |= _problems([key], reply)
+        self, names: Collection[Name], request: Callable[[Sequence[bytes]], Request]
+    ) -> dict[Name, SpringfieldError]:
+        keys = self._keys(names)
+        problems: dict[bytes, Exception] = {}
+        for group, reply in await self._ask(list(keys), request, self._until(), writes=True):
+            problems |= commands.refused_by(group, reply)
         return self._errors(keys, problems)
+
+    async def _ask(
+        self,
+        keys: Sequence[bytes],
+        request: Callable[[Sequence[bytes]], Request],
+        until: float,
+        *,
+        writes: bool,
+    ) -> Sequence[tuple[Sequence[bytes], Reply]]:
+        """Send one request for all keys, or one a key where they must be apart."""
+
+        async def ask(groups: Sequence[Sequence[bytes]]) -> list[tuple[Sequence[bytes], Reply]]:
+            requests = {group[0]: request(group) for group in groups}
+            replies = await self._servers.wave(requests, until, writes=writes)
+            return [(group, replies[group[0]]) for group in groups]
+
+        if not keys:
+            return []
+        if len(keys) > 1 and not self._servers.is_spread:
+            answers = await ask([keys])
+            # A forbidden key refuses the request before it runs: then each is on its own.
+            if not isinstance(answers[0][1], NoPermissionError):
+                return answers
+        return await ask([[key] for key in keys])
 
     def _errors(
         self, keys: Mapping[bytes, Name], problems: Mapping[bytes, Exception]
@@ -225,14 +257,3 @@ class Redis:
 
     def _until(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout
-
-
-def _script(contents: Mapping[bytes, tuple[bytes, ...]]) -> Command:
-    return (b"EVAL", _CHANGE, len(contents), *contents, *chain(*contents.values()))
-
-
-def _problems(keys: Iterable[bytes], reply: Reply) -> dict[bytes, Exception]:
-    if isinstance(reply, Exception):
-        return dict.fromkeys(keys, reply)
-    ordered = list(keys)
-    return {ordered[index - 1]: ResponseError("WRONGTYPE") for index in reply}

@@ -12,7 +12,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from springfield.errors import StoreError, Unavailable
-from springfield.stores.redis.server import Command, Reply, Server, refusal
+from springfield.stores.redis.server import Reply, Request, Server, refusal
 from springfield.stores.redis.url import Address
 
 _ROUNDS = 5
@@ -28,7 +28,7 @@ class Cluster:
     A node that leaves the cluster keeps its idle connections until the store is closed.
     """
 
-    whole = None
+    is_spread = True
 
     def __init__(self, seeds: Iterable[Address], connect: Callable[[Address], Server]) -> None:
         """Ask any of `seeds` for the map of slots; `connect` makes a server, unconnected."""
@@ -41,20 +41,20 @@ class Cluster:
         self.place = ",".join(server.place for server in self._servers.values())
 
     async def wave(
-        self, commands: Mapping[bytes, Command], until: float, *, writes: bool
+        self, requests: Mapping[bytes, Request], until: float, *, writes: bool
     ) -> Mapping[bytes, Reply]:
         """See Servers. One exchange a primary, all at once, and one more for what it redirects."""
         await self._learn(until)
         replies: dict[bytes, Reply] = {}
         routes: dict[bytes, _Route] = {}
-        for key in commands:
+        for key in requests:
             owner = self._owners[key_slot(key)]
             if owner is None:
                 replies[key] = self._unserved()
             else:
                 routes[key] = (owner, False)
         for _ in range(_ROUNDS):
-            replies |= await self._send(commands, routes, until, writes=writes)
+            replies |= await self._send(requests, routes, until, writes=writes)
             routes = self._redirected(routes, replies)
             if not routes:
                 break
@@ -74,29 +74,23 @@ class Cluster:
 
     async def _send(
         self,
-        commands: Mapping[bytes, Command],
+        requests: Mapping[bytes, Request],
         routes: Mapping[bytes, _Route],
         until: float,
         *,
         writes: bool,
     ) -> dict[bytes, Reply]:
-        shares: dict[Address, list[tuple[bytes | None, Command]]] = defaultdict(list)
+        shares: dict[Address, dict[bytes, Request]] = defaultdict(dict)
         for key, (address, asks) in routes.items():
-            if asks:
-                shares[address].append((None, (b"ASKING",)))
-            shares[address].append((key, commands[key]))
+            shares[address][key] = ((b"ASKING",), *requests[key]) if asks else requests[key]
         replies: dict[bytes, Reply] = {}
 
-        async def send_share(address: Address, share: list[tuple[bytes | None, Command]]) -> None:
-            wire = [command for _, command in share]
+        async def send_share(address: Address, share: Mapping[bytes, Request]) -> None:
             try:
-                got = await self._server(address).exchange(wire, until, writes=writes)
+                replies.update(await self._server(address).wave(share, until, writes=writes))
             except StoreError as error:  # of this server; the keys on others are served
                 self._is_stale = True
-                got = [error] * len(wire)
-            replies.update(
-                {key: reply for (key, _), reply in zip(share, got, strict=True) if key is not None}
-            )
+                replies.update(dict.fromkeys(share, error))
 
         async with asyncio.TaskGroup() as group:
             for address, share in shares.items():

@@ -24,9 +24,12 @@ class Page:
         self._limit = limit
         self._kept: set[bytes] = set()  # SCAN may give a key twice
         self._ceiling: bytes | None = None
+        self.has_begun = False
+        """Whether a server has answered at all."""
 
     def add(self, keys: Iterable[bytes]) -> None:
         """Keep what belongs on the page as far as is known; other programs' keys may be illegal."""
+        self.has_begun = True
         for key in keys:
             name = key[self._cut :]
             is_wanted = name > self._after and (self._ceiling is None or name < self._ceiling)

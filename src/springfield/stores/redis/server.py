@@ -7,6 +7,7 @@ the answer to somebody else's question. The only file that turns the driver's er
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -28,6 +29,8 @@ from redis.exceptions import TimeoutError as DriverTimeoutError
 from springfield.errors import Misconfigured, OutcomeUnknown, StoreError, Unavailable
 
 Command = tuple[bytes | str | int, ...]
+Request = tuple[Command, ...]
+"""Commands that belong together: a single one, or from MULTI to EXEC."""
 Reply = Any
 """What the server answered. Its refusal of that one command is an exception, given, not raised."""
 
@@ -43,17 +46,15 @@ class Servers(Protocol):
     place: str
     """For messages."""
 
-    @property
-    def whole(self) -> "Server | None":
-        """The one server that holds all keys, if there is one."""
-        ...
+    is_spread: bool
+    """Whether keys are on several servers, so that a request must keep to one key."""
 
     async def wave(
-        self, commands: Mapping[bytes, Command], until: float, *, writes: bool
+        self, requests: Mapping[bytes, Request], until: float, *, writes: bool
     ) -> Mapping[bytes, Reply]:
-        """Send each command to where its key is, all at once; return the replies by key.
+        """Send each request to where its key is, all at once; return the answers by key.
 
-        Ends by `until` of the loop's clock. What no answer came to is a StoreError among the
+        An answer is the last reply to the request, or the first refusal in it. Ends by `until` of the loop's clock. What no answer came to is a StoreError among the
         replies, or raised when that is true of all; `writes` makes it OutcomeUnknown.
         """
         ...
@@ -66,10 +67,11 @@ class Servers(Protocol):
 class Server:
     """One server, or whichever the sentinels name."""
 
+    is_spread = False
+
     def __init__(self, pool: ConnectionPool, place: str, timeout: float) -> None:
         """Use the connections of `pool`; `place` and `timeout` are for messages."""
         self.place = place
-        self.whole: Server | None = self
         self._pool = pool
         self._timeout = timeout
         # Not the driver's blocking pool: a cancelled waiter of that can take a wake-up with it.
@@ -101,11 +103,14 @@ class Server:
             raise self._failure(error, is_unknown=writes and is_sent) from error
 
     async def wave(
-        self, commands: Mapping[bytes, Command], until: float, *, writes: bool
+        self, requests: Mapping[bytes, Request], until: float, *, writes: bool
     ) -> Mapping[bytes, Reply]:
         """See Servers."""
-        replies = await self.exchange(list(commands.values()), until, writes=writes)
-        return dict(zip(commands, replies, strict=True))
+        commands = list(chain(*requests.values()))
+        replies = iter(await self.exchange(commands, until, writes=writes))
+        return {
+            key: _answer(list(islice(replies, len(request)))) for key, request in requests.items()
+        }
 
     async def primaries(self, until: float) -> Sequence["Server"]:
         """See Servers."""
@@ -163,6 +168,11 @@ def refusal(place: str, error: Exception) -> StoreError:
         f"Redis at {place} refuses what this resource needs; check the store URL and the server's "
         f"settings. It says: {words}"
     )
+
+
+def _answer(replies: Sequence[Reply]) -> Reply:
+    """Give the first refusal: that of EXEC only says that there was one."""
+    return next((reply for reply in replies if isinstance(reply, Exception)), replies[-1])
 
 
 async def _reply(connection: AbstractConnection) -> Reply:

@@ -1,13 +1,14 @@
 """In charge of keeping named items in S3: one object a name, its body the content.
 
-Names that S3 servers and clients are known to fold are refused before anything is sent.
+Each write of a name is one request, conditional ones too. What no S3 server can keep (folded names,
+lifetimes) is refused before anything is sent.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -21,45 +22,34 @@ from springfield.errors import (
     Unreadable,
 )
 from springfield.model import Item, Name
-from springfield.stores.s3.client import Bucket, inspection_of, open_bucket, parse_location
+from springfield.stores.s3.client import Bucket, open_bucket
+from springfield.stores.s3.conditions import (
+    Conditions,
+    condition_of,
+    obeys_in_delete,
+    obeys_in_put,
+    unless_lost,
+)
 from springfield.stores.s3.errors import is_absent
 from springfield.stores.s3.listing import Listing
-from springfield.stores.store import Inspection, StoreOptions
-from springfield.stores.url import redact
+from springfield.stores.s3.names import is_storable, not_storable, parse_prefix
+from springfield.stores.store import Inspection, Outcome, StoreOptions, Swapped
 
 T = TypeVar("T")
-
-_UNORDERED = (
-    "This endpoint does not list keys in byte order: each page of a listing looks at every key "
-    "under its prefix. Keep few objects there."
-)
 
 
 @asynccontextmanager
 async def open_store(url: str, options: StoreOptions) -> AsyncIterator["S3Store"]:
     """Yield the store at ``s3://bucket/prefix/``; raise Misconfigured when the URL is wrong."""
-    location = parse_location(url)
-    prefix = location.key
-    if prefix and (not prefix.endswith("/") or not is_storable(prefix[:-1])):
-        raise Misconfigured(
-            f"The store URL {redact(url)} does not end in a prefix; write s3://BUCKET/PREFIX/, "
-            "without empty or dotted parts."
-        )
+    location = parse_prefix(url)
     async with open_bucket(location, options) as bucket:
-        yield S3Store(bucket, prefix, options)
-
-
-def is_storable(name: str) -> bool:
-    r"""Tell whether every S3 server keeps `name` apart from all others.
-
-    SeaweedFS takes ``a//b`` for ``a/b``, ``\`` for ``/`` and ``a/`` for a folder; proxies resolve
-    dot segments (RFC 3986 section 5.2.4).
-    """
-    return "\\" not in name and {"", ".", ".."}.isdisjoint(name.split("/"))
+        yield S3Store(bucket, location.key, options)
 
 
 class S3Store:
     """Named items of one kind under one prefix of a bucket."""
+
+    verbatim = True
 
     def __init__(self, bucket: Bucket, prefix: str, options: StoreOptions) -> None:
         self._bucket = bucket
@@ -67,9 +57,10 @@ class S3Store:
         self._media_type = MEDIA_TYPES[options.kind]
         self._item_limit = options.item_limit
         self._listing = Listing(bucket, prefix, is_storable, options.timeout)
+        self._conditions = Conditions(bucket, prefix)
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
-        """Return the items that exist, each with S3's own entity tag."""
+        """See Store. A request a name; each item has S3's own entity tag."""
         storable = [name for name in names if is_storable(name)]
         outcomes = await _wave(storable, lambda name: self._bucket.ask(partial(self._get, name)))
         return {
@@ -78,16 +69,37 @@ class S3Store:
             if found is not None and not isinstance(found, NotStorable)
         }
 
-    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, SpringfieldError]:
-        """Insert or overwrite; what failed for some of the names only is in the answer."""
-        return await self._change(items, lambda name: partial(self._put, name, items[name]))
+    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
+        """See Store. A request a name."""
+
+        async def write(name: Name) -> str:
+            _check(name, items[name])
+            return await self._bucket.change(partial(self._put, name, items[name], {}))
+
+        return await _wave(items, write)
+
+    async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
+        """See Store. One request, whose condition is the entity tag that was read."""
+        _check(name, new)
+        if new is None and expected is None:  # nothing for nothing: there is nothing to write
+            return None if await self.read([name]) else Swapped(None)
+        condition = condition_of(None if expected is None else expected.entity_tag)
+        await self._conditions.require(obeys_in_delete if new is None else obeys_in_put)
+        call = partial(self._swap, name, new, condition)
+        return await self._bucket.change(partial(unless_lost, call))
 
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
-        """Remove what exists; what failed for some of the names only is in the answer."""
-        return await self._change(names, lambda name: partial(self._remove, name))
+        """See Store. A request a name."""
+
+        async def delete(name: Name) -> None:
+            _check(name, None)
+            await self._bucket.change(partial(self._remove, name, {}))
+
+        outcomes = await _wave(names, delete)
+        return {name: error for name, error in outcomes.items() if error is not None}
 
     async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
-        """Return a page of names, in byte order also where the endpoint lists in another."""
+        """See Store. In byte order also where the endpoint lists in another."""
         return await self._listing.names(prefix, after, limit)
 
     async def ping(self) -> None:
@@ -96,26 +108,12 @@ class S3Store:
 
     async def inspect(self) -> Inspection:
         """Say what the endpoint calls itself, and whether it lists in byte order."""
-        server, is_ordered = await self._listing.probe()
-        return inspection_of(server, [] if is_ordered else [_UNORDERED])
+        return await self._listing.inspect()
 
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         """Create the bucket when it does not exist."""
+        del with_ttl  # S3 expires objects by day and rule, not each by itself
         return await self._bucket.prepare()
-
-    async def _change(
-        self, names: Collection[Name], call: Callable[[Name], Callable[[], None]]
-    ) -> Mapping[Name, SpringfieldError]:
-        async def change(name: Name) -> None:
-            if not is_storable(name):
-                raise NotStorable(
-                    "S3 servers keep a name with a backslash, or with an empty, . or .. part "
-                    "between slashes, in another name's place; choose another name."
-                )
-            await self._bucket.change(call(name))
-
-        outcomes = await _wave(names, change)
-        return {name: error for name, error in outcomes.items() if error is not None}
 
     def _get(self, name: Name) -> Item | None:
         try:
@@ -135,16 +133,37 @@ class S3Store:
                 )
             return Item(body.read(), answer["ETag"].strip('"'))
 
-    def _put(self, name: Name, item: Item) -> None:
-        self._bucket.client.put_object(
+    def _swap(self, name: Name, new: Item | None, condition: Mapping[str, Any]) -> Swapped:
+        if new is not None:
+            return Swapped(self._put(name, new, condition))
+        self._remove(name, condition)
+        return Swapped(None)
+
+    def _put(self, name: Name, item: Item, condition: Mapping[str, Any]) -> str:
+        answer = self._bucket.client.put_object(
             Bucket=self._bucket.name,
             Key=self._prefix + name,
             Body=item.content,
             ContentType=self._media_type,
+            **condition,
+        )
+        return answer["ETag"].strip('"')
+
+    def _remove(self, name: Name, condition: Mapping[str, Any]) -> None:
+        self._bucket.client.delete_object(
+            Bucket=self._bucket.name, Key=self._prefix + name, **condition
         )
 
-    def _remove(self, name: Name) -> None:
-        self._bucket.client.delete_object(Bucket=self._bucket.name, Key=self._prefix + name)
+
+def _check(name: Name, item: Item | None) -> None:
+    """Raise NotStorable for what S3 cannot keep."""
+    if not is_storable(name):
+        raise not_storable()
+    if item is not None and (item.ttl is not None or item.expires_at is not None):
+        raise NotStorable(
+            "S3 cannot end single objects at a given second; leave ttl out, or keep this resource "
+            "in another store."
+        )
 
 
 async def _wave(

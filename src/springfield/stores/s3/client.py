@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from springfield.errors import Misconfigured, OutcomeUnknown, Unavailable
 from springfield.stores.s3.errors import DRIVER_ERRORS, code_of, explain, no_bucket, status_of
 from springfield.stores.store import Inspection, StoreOptions
-from springfield.stores.threads import Threads, ThreadsBusyError
+from springfield.stores.threads import MOMENT, Threads, ThreadsBusyError
 from springfield.stores.url import redact, refuse_unknown_parameters, take_parameters
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ def parse_location(url: str) -> Location:
     refuse_unknown_parameters(rest, ["addressing"])
     parts = urlsplit(rest)
     if not _BUCKET.fullmatch(parts.netloc):
-        raise Misconfigured(f"The store URL {redact(url)} has no bucket; write s3://BUCKET/KEY.")
+        raise Misconfigured(
+            f"The store URL {redact(url)} names no bucket; write "
+            "s3://BUCKET/KEY, the bucket of 3 to 255 letters, digits, dots, hyphens or underscores."
+        )
     addressing = ours.get("addressing")
     if addressing is not None and addressing not in _STYLES:
         raise Misconfigured(f"addressing={addressing!r} is none of {', '.join(_STYLES)}.")
@@ -78,6 +81,10 @@ class Bucket:
     async def change(self, call: Callable[[], T], seconds: float | None = None) -> T:
         """Return what `call` returns, a write: OutcomeUnknown when it was sent, unanswered."""
         return await self._call(call, seconds or self._seconds, is_write=True)
+
+    async def let_go(self, call: Callable[[], None]) -> None:
+        """Run `call` to its end, in the background where that takes longer than a moment."""
+        await self._threads.clean_up(call, MOMENT)
 
     async def clean_up(self, call: Callable[[], None]) -> None:
         """Run `call` to its end, also where the caller is cancelled; wait for two timeouts."""
@@ -139,6 +146,11 @@ def server_of(answer: Mapping[str, Any]) -> str:
     """Return the Server field of an answer, "" where there is none."""
     server: str = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("server", "")
     return server
+
+
+def is_seaweedfs(answer: Mapping[str, Any]) -> bool:
+    """Tell whether the server calls itself SeaweedFS, which orders and completes its own way."""
+    return server_of(answer).startswith("SeaweedFS")
 
 
 def inspection_of(server: str, warnings: Sequence[str] = ()) -> Inspection:

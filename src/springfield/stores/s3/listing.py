@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from springfield.model import Name, is_legal_name
-from springfield.stores.s3.client import Bucket, server_of
+from springfield.stores.s3.client import Bucket, inspection_of, is_seaweedfs, server_of
+from springfield.stores.store import Inspection
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 PAGE = 1000
 """The most keys that S3 lists at once."""
 
+_UNORDERED = (
+    "This endpoint does not list keys in byte order: each page of a listing looks at every key "
+    "under its prefix. Keep few objects there."
+)
 _LEAST = 100  # asked for at least, so that skipped keys seldom cost another round trip
 
 
@@ -50,8 +55,13 @@ class Listing:
     async def probe(self) -> tuple[str, bool]:
         """Ask for one key; return what the server calls itself, and whether it keeps order."""
         answer = await self._bucket.ask(partial(self._list, self._root, 1))
-        self._is_ordered = self._is_ordered and not _lists_by_folder(answer)
+        self._is_ordered = self._is_ordered and not is_seaweedfs(answer)
         return server_of(answer), self._is_ordered
+
+    async def inspect(self) -> Inspection:
+        """Say what the endpoint calls itself, and whether it lists in byte order."""
+        server, is_ordered = await self.probe()
+        return inspection_of(server, [] if is_ordered else [_UNORDERED])
 
     async def _first(
         self, prefix: str, after: Name | None, limit: int, until: float
@@ -62,7 +72,7 @@ class Listing:
         while start is not None and len(found) < limit:
             answer = await self._page(prefix, limit - len(found), until, start)
             keys = _keys(answer)
-            if _lists_by_folder(answer) or keys != sorted(keys):
+            if is_seaweedfs(answer) or keys != sorted(keys):
                 return None
             found += self._names(keys, prefix)
             start = _next(answer)
@@ -113,7 +123,3 @@ def _keys(answer: "ListObjectsV2OutputTypeDef") -> list[str]:
 def _next(answer: "ListObjectsV2OutputTypeDef") -> dict[str, str] | None:
     token = answer.get("NextContinuationToken")
     return {"ContinuationToken": token} if answer["IsTruncated"] and token else None
-
-
-def _lists_by_folder(answer: "ListObjectsV2OutputTypeDef") -> bool:
-    return server_of(answer).startswith("SeaweedFS")

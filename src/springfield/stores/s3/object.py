@@ -4,14 +4,16 @@ S3 itself puts a whole object in place at once, so a reader sees the old one or 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from typing import IO, Any
 
 from botocore.exceptions import ClientError
 
 from springfield.errors import Misconfigured
-from springfield.stores.objects import ObjectInfo, OpenObject
+from springfield.stores.objects import Expected, ObjectInfo, OpenObject, Part
 from springfield.stores.s3.client import (
     Bucket,
     inspection_of,
@@ -19,13 +21,26 @@ from springfield.stores.s3.client import (
     parse_location,
     server_of,
 )
+from springfield.stores.s3.conditions import (
+    Conditions,
+    condition_of,
+    obeys_in_delete,
+    obeys_in_put,
+    obeys_in_upload,
+    unless_lost,
+)
 from springfield.stores.s3.errors import is_absent
-from springfield.stores.s3.transfer import UNTYPED, Download, MultipartUpload, info_of
+from springfield.stores.s3.spool import Spool
+from springfield.stores.s3.transfer import (
+    PART,
+    UNTYPED,
+    Download,
+    MultipartUpload,
+    in_parts,
+    info_of,
+)
 from springfield.stores.store import Inspection, StoreOptions
 from springfield.stores.url import redact
-
-PART = 8 * 1024 * 1024
-"""Bytes of a part, the same for every object, so that equal content has equal entity tags."""
 
 SLOWEST = 1024 * 1024
 """Bytes a second that an upload must make: a part has this much time beside the timeout."""
@@ -40,15 +55,17 @@ async def open_object(url: str, options: StoreOptions) -> AsyncIterator["S3Objec
             f"The store URL {redact(url)} names no object; write s3://BUCKET/KEY, not ending in /."
         )
     async with open_bucket(location, options) as bucket:
-        yield S3Object(bucket, location.key, options.timeout)
+        folder, slash, _ = location.key.rpartition("/")
+        yield S3Object(bucket, location.key, Conditions(bucket, folder + slash), options.timeout)
 
 
 class S3Object:
     """One object of a bucket."""
 
-    def __init__(self, bucket: Bucket, key: str, seconds: float) -> None:
+    def __init__(self, bucket: Bucket, key: str, conditions: Conditions, seconds: float) -> None:
         self._bucket = bucket
         self._key = key
+        self._conditions = conditions
         self._seconds = seconds
 
     async def stat(self) -> ObjectInfo | None:
@@ -57,41 +74,46 @@ class S3Object:
         return info
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[OpenObject | None]:
-        """Open the object for reading. Every chunk has the timeout for itself."""
-        download = Download(self._bucket.client, self._bucket.name, self._key)
+    async def open(self, part: Part | None = None) -> AsyncIterator[OpenObject | None]:
+        """Open the object, or a part, for reading. Every chunk has the timeout for itself."""
+        download = Download(self._bucket.client, self._bucket.name, self._key, part)
         try:
             info = await self._bucket.ask(download.start)
             yield None if info is None else OpenObject(info, self._chunks(download))
         finally:
-            await self._bucket.clean_up(download.close)
+            await self._bucket.let_go(download.close)
 
-    async def write(self, chunks: AsyncIterator[bytes], media_type: str | None) -> ObjectInfo:
-        """Replace the object; holds at most three parts of it at a time.
+    async def write(
+        self,
+        chunks: AsyncIterator[bytes],
+        media_type: str | None,
+        expected: Expected | None = None,
+    ) -> ObjectInfo | None:
+        """See ObjectStore. Holds at most two parts of the object at a time.
 
-        Cancelled or failed, it removes what was sent before it returns.
+        Cancelled, failed or lost, it removes what was sent before it returns.
         """
-        async with aclosing(_in_parts(chunks)) as parts:
-            first = await anext(parts, bytearray())
-            if len(first) < PART:
-                put = partial(self._put, first, media_type)
-                tag = await self._bucket.change(put, self._time_for(first))
-                return ObjectInfo(len(first), tag, media_type)
-            upload = MultipartUpload(self._bucket.client, self._bucket.name, self._key)
-            try:
-                await self._bucket.ask(partial(upload.create, media_type or UNTYPED))
-                size = await self._send(upload, first, parts)
-                tag = await self._bucket.change(upload.complete, self._time_for(first))
-            except BaseException:
-                await self._bucket.clean_up(upload.abort)
-                raise
-            return ObjectInfo(size, tag, media_type)
+        if expected is not None:
+            await self._conditions.require(obeys_in_put)
+        async with aclosing(in_parts(chunks)) as parts:
+            # Whoever holds the first part would hold it until the last one is sent.
+            first = deque([await anext(parts, bytearray())])
+            if len(first[0]) < PART:
+                return await self._put(first[0], len(first[0]), media_type, expected)
+            if expected is None or await self._conditions.are_obeyed(obeys_in_upload):
+                return await self._upload(first, parts, media_type, expected)
+            return await self._put_spooled(first, parts, media_type, expected)
 
-    async def delete(self) -> None:
-        """Remove the object; an absent one is no error."""
-        await self._bucket.change(
-            lambda: self._bucket.client.delete_object(Bucket=self._bucket.name, Key=self._key)
-        )
+    async def delete(self, expected: Expected | None = None) -> bool:
+        """See ObjectStore. One request."""
+        if expected is None:
+            await self._bucket.change(partial(self._remove, {}))
+            return True
+        if expected.entity_tag is None:  # nothing for nothing: there is nothing to write
+            return await self.stat() is None
+        await self._conditions.require(obeys_in_delete)
+        call = partial(self._remove, _condition_of(expected))
+        return await self._bucket.change(partial(unless_lost, call)) is not None
 
     async def ping(self) -> None:
         """Return when the object could be asked for, or its bucket exists."""
@@ -103,25 +125,82 @@ class S3Object:
         _, server = await self._bucket.ask(self._head)
         return inspection_of(server)
 
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         """Create the bucket when it does not exist."""
+        del with_ttl  # objects have no lifetimes
         return await self._bucket.prepare()
 
     async def _chunks(self, download: Download) -> AsyncIterator[bytes]:
         while chunk := await self._bucket.ask(download.read):
             yield chunk
 
+    async def _put(
+        self,
+        body: bytearray | IO[bytes],
+        size: int,
+        media_type: str | None,
+        expected: Expected | None,
+    ) -> ObjectInfo | None:
+        def put() -> ObjectInfo:
+            answer = self._bucket.client.put_object(
+                Bucket=self._bucket.name,
+                Key=self._key,
+                Body=body,  # type: ignore[arg-type]  # the stub forgets bytearray
+                ContentType=media_type or UNTYPED,
+                **_condition_of(expected),
+            )
+            return ObjectInfo(size, answer["ETag"].strip('"'), media_type)
+
+        return await self._bucket.change(partial(unless_lost, put), self._time_for(size))
+
+    async def _put_spooled(
+        self,
+        first: deque[bytearray],
+        parts: AsyncIterator[bytearray],
+        media_type: str | None,
+        expected: Expected,
+    ) -> ObjectInfo | None:
+        """Send a large object whole, to who obeys conditions in that case alone."""
+        spool = Spool()
+        try:
+            part = first.pop()
+            while part:
+                await self._bucket.ask(partial(spool.add, part), self._time_for(len(part)))
+                part = await anext(parts, bytearray())
+            return await self._put(spool.rewound(), spool.size, media_type, expected)
+        finally:
+            await self._bucket.clean_up(spool.close)
+
+    async def _upload(
+        self,
+        first: deque[bytearray],
+        parts: AsyncIterator[bytearray],
+        media_type: str | None,
+        expected: Expected | None,
+    ) -> ObjectInfo | None:
+        upload = MultipartUpload(self._bucket.client, self._bucket.name, self._key)
+        tag = None
+        try:
+            await self._bucket.ask(partial(upload.create, media_type or UNTYPED))
+            size = await self._send(upload, first.pop(), parts)
+            complete = partial(upload.complete, _condition_of(expected))
+            tag = await self._bucket.change(partial(unless_lost, complete), self._time_for(PART))
+        finally:
+            if tag is None:
+                await self._bucket.clean_up(upload.abort)
+        return None if tag is None else ObjectInfo(size, tag, media_type)
+
     async def _send(
-        self, upload: MultipartUpload, first: bytearray, parts: AsyncIterator[bytearray]
+        self, upload: MultipartUpload, part: bytearray, parts: AsyncIterator[bytearray]
     ) -> int:
         """Send all parts, one while the next comes in; return their size."""
-        size, part, sending = 0, first, None
+        size, sending = 0, None
         try:
             while part:
                 if sending:
                     await sending
                 size += len(part)
-                call = self._bucket.ask(partial(upload.send, part), self._time_for(part))
+                call = self._bucket.ask(partial(upload.send, part), self._time_for(len(part)))
                 sending = asyncio.create_task(call)
                 part = await anext(parts, bytearray())
             if sending:
@@ -132,8 +211,12 @@ class S3Object:
                 await asyncio.gather(sending, return_exceptions=True)
         return size
 
-    def _time_for(self, content: bytearray) -> float:
-        return self._seconds + len(content) / SLOWEST
+    def _time_for(self, size: int) -> float:
+        return self._seconds + size / SLOWEST
+
+    def _remove(self, condition: Mapping[str, Any]) -> bool:
+        self._bucket.client.delete_object(Bucket=self._bucket.name, Key=self._key, **condition)
+        return True
 
     def _head(self) -> tuple[ObjectInfo | None, str]:
         try:
@@ -144,26 +227,6 @@ class S3Object:
             raise
         return info_of(answer), server_of(answer)
 
-    def _put(self, content: bytearray, media_type: str | None) -> str:
-        answer = self._bucket.client.put_object(
-            Bucket=self._bucket.name,
-            Key=self._key,
-            Body=content,  # type: ignore[arg-type]  # the stub forgets bytearray
-            ContentType=media_type or UNTYPED,
-        )
-        return answer["ETag"].strip('"')
 
-
-async def _in_parts(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytearray, None]:
-    """Yield what `chunks` yields in pieces of `PART` bytes; only the last one is shorter."""
-    part = bytearray()
-    async for chunk in chunks:
-        rest = chunk
-        while len(part) + len(rest) >= PART:
-            room = PART - len(part)
-            part += rest[:room]
-            yield part
-            part, rest = bytearray(), rest[room:]
-        part += rest
-    if part:
-        yield part
+def _condition_of(expected: Expected | None) -> dict[str, Any]:
+    return {} if expected is None else condition_of(expected.entity_tag)

@@ -6,13 +6,15 @@ anything after it.
 
 import contextlib
 import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from springfield.errors import TooLarge
-from springfield.stores.objects import CHUNK, ObjectInfo
-from springfield.stores.s3.errors import DRIVER_ERRORS, is_absent
+from springfield.errors import Misconfigured, TooLarge
+from springfield.stores.objects import CHUNK, ObjectInfo, Part
+from springfield.stores.s3.errors import DRIVER_ERRORS, is_absent, status_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,34 +23,50 @@ if TYPE_CHECKING:
 UNTYPED = "binary/octet-stream"
 """What Amazon's S3 calls an object without a media type. Without it SeaweedFS guesses one."""
 
+PART = 8 * 1024 * 1024
+"""Bytes of a part, the same for every object, so that equal content has equal entity tags."""
+
 PARTS_LIMIT = 10_000
 """The most parts of one upload: Amazon S3 User Guide, "Multipart upload limits"."""
 
+_ANOTHER_VERSION = {
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,  # from who ignores If-Match: a shorter version
+}
+
 
 class Download:
-    """One object being read."""
+    """One object, or a part of it, being read."""
 
-    def __init__(self, client: "S3Client", bucket: str, key: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, key: str, part: Part | None) -> None:
         self._client = client
         self._bucket = bucket
         self._key = key
+        self._part = part
         self._turn = threading.Lock()
         self._is_closed = False
         self._body: Any = None
 
     def start(self) -> ObjectInfo | None:
-        """Ask for the object; None when there is none."""
+        """Ask for the object; None when there is none, or the part's version is another."""
         with self._turn:
             if self._is_closed:
                 return None
             try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._key)
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=self._key, **_arguments_of(self._part)
+                )
             except ClientError as error:
-                if is_absent(error):
+                if is_absent(error) or status_of(error) in _ANOTHER_VERSION:
                     return None
                 raise
             self._body = answer["Body"]
-            return info_of(answer)
+            info = info_of(answer)
+            if self._part is None:
+                return info
+            if "ContentRange" not in answer:
+                raise Misconfigured("This S3 endpoint does not give parts of an object (Range).")
+            return info if self._part.entity_tag == info.entity_tag else None
 
     def read(self) -> bytes:
         """Return the next bytes, at most `CHUNK`; b"" at the end."""
@@ -101,14 +119,15 @@ class MultipartUpload:
             )
             self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
 
-    def complete(self) -> str:
-        """Put the object in place; return its entity tag."""
+    def complete(self, condition: Mapping[str, Any]) -> str:
+        """Put the object in place under a condition, or none; return its entity tag."""
         with self._turn:
             answer = self._client.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._key,
                 UploadId=self._id,
                 MultipartUpload={"Parts": self._parts},
+                **condition,
             )
             return answer["ETag"].strip('"')
 
@@ -128,10 +147,38 @@ class MultipartUpload:
 
 
 def info_of(answer: Any) -> ObjectInfo:
-    """Return the facts that the answer to a GET or a HEAD carries."""
+    """Return the facts that the answer to a GET, of a part too, or a HEAD carries."""
     media_type = answer.get("ContentType", UNTYPED)
+    _, _, size = answer.get("ContentRange", "").rpartition("/")
     return ObjectInfo(
-        answer["ContentLength"],
+        int(size or answer["ContentLength"]),
         answer["ETag"].strip('"'),
         None if media_type == UNTYPED else media_type,
     )
+
+
+def _arguments_of(part: Part | None) -> dict[str, Any]:
+    if part is None:
+        return {}
+    return {"Range": f"bytes={part.start}-{part.stop - 1}", "IfMatch": f'"{part.entity_tag}"'}
+
+
+async def in_parts(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytearray, None]:
+    """Yield what `chunks` yields in pieces of `PART` bytes; only the last one is shorter.
+
+    Two buffers take turns, for freed ones of this size would stay resident: a piece is whole until
+    the next but one is asked for.
+    """
+    part, spare, size = bytearray(), bytearray(), 0
+    async for chunk in chunks:
+        rest = memoryview(chunk)
+        while size + len(rest) >= PART:
+            part[size:PART] = rest[: PART - size]
+            rest, size = rest[PART - size :], 0
+            yield part
+            part, spare = spare or bytearray(PART), part
+        part[size : size + len(rest)] = rest
+        size += len(rest)
+    if size:
+        del part[size:]
+        yield part

@@ -4,6 +4,7 @@ Layout: a table a resource, `name TEXT PRIMARY KEY, content`; text and JSON are 
 The table is created when it is first needed.
 """
 
+import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,8 +22,13 @@ from springfield.errors import (
 )
 from springfield.model import Item, Kind, Name, is_legal_name
 from springfield.stores.sqlite.database import Database, open_database
-from springfield.stores.store import Inspection, StoreOptions
+from springfield.stores.store import Inspection, Outcome, StoreOptions, Swapped
 from springfield.stores.url import path_of, redact, refuse_unknown_parameters, take_parameters
+
+_SWEPT_AT_ONCE = 500
+
+# SQLite's clock is the machine's; strftime('%s') would cut the milliseconds off.
+_ALIVE = "(expires_at IS NULL OR expires_at > CAST(unixepoch('subsec') * 1000 AS INTEGER))"
 
 
 @asynccontextmanager
@@ -42,6 +48,8 @@ async def open_store(url: str, options: StoreOptions) -> AsyncIterator["SQLite"]
 class SQLite:
     """A table of a SQLite file as a store."""
 
+    verbatim = True
+
     def __init__(self, database: Database, table: str, options: StoreOptions) -> None:
         self._database = database
         self._timeout = options.timeout
@@ -54,15 +62,25 @@ class SQLite:
             "(name TEXT NOT NULL PRIMARY KEY, content BLOB NOT NULL, expires_at INTEGER)"
         )
         # The cast gives the bytes as they are: another program's text may not even be UTF-8.
-        self._select = f"SELECT CAST(content AS BLOB) FROM {quoted} WHERE name = ?"
+        self._select = (
+            f"SELECT CAST(content AS BLOB), expires_at FROM {quoted} WHERE name = ? AND {_ALIVE}"
+        )
         self._upsert = (
-            f"INSERT INTO {quoted} (name, content) VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET content = excluded.content, expires_at = NULL"
+            f"INSERT INTO {quoted} (name, content, expires_at) VALUES (?, ?, ?) ON CONFLICT (name) "
+            "DO UPDATE SET content = excluded.content, expires_at = excluded.expires_at"
         )
         self._delete = f"DELETE FROM {quoted} WHERE name = ?"
         self._list = (
-            f"SELECT CAST(name AS BLOB) FROM {quoted} "
-            "WHERE name > ? AND name >= ? AND typeof(name) = 'text' ORDER BY name"
+            f"SELECT CAST(name AS BLOB) FROM {quoted} WHERE name > ? AND name >= ? "
+            f"AND typeof(name) = 'text' AND {_ALIVE} ORDER BY name"
+        )
+        self._sweep = (
+            f"DELETE FROM {quoted} WHERE rowid IN "
+            f"(SELECT rowid FROM {quoted} WHERE NOT {_ALIVE} LIMIT {_SWEPT_AT_ONCE})"
+        )
+        self._index = (
+            f'CREATE INDEX IF NOT EXISTS {quoted[:-1]}_expires_at" ON {quoted} (expires_at) '
+            "WHERE expires_at IS NOT NULL"
         )
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
@@ -70,10 +88,17 @@ class SQLite:
         await self._ready()
         return await self._database.read(lambda file: self._read(file, names), self._timeout)
 
-    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, SpringfieldError]:
+    async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
         """See Store. One transaction, one fsync."""
         await self._ready()
         return await self._database.write(lambda file: self._write(file, items), self._timeout)
+
+    async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
+        """See Store. One transaction, one fsync: SQLite has a single writer at a time."""
+        await self._ready()
+        return await self._database.write(
+            lambda file: self._swap(file, name, expected, new), self._timeout
+        )
 
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
         """See Store. One transaction, one fsync."""
@@ -81,6 +106,11 @@ class SQLite:
         keys = [(name,) for name in names]
         await self._database.write(lambda file: file.executemany(self._delete, keys), self._timeout)
         return {}
+
+    async def sweep(self) -> int:
+        """See Expiring. One short transaction."""
+        await self._ready()
+        return await self._database.write(self._swept, self._timeout)
 
     async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
         """See Store. A range of the primary key."""
@@ -98,8 +128,9 @@ class SQLite:
         await self.ping()
         return Inspection("SQLite", apsw.sqlite_lib_version())
 
-    async def prepare(self) -> Sequence[str]:
+    async def prepare(self, *, with_ttl: bool = False) -> Sequence[str]:
         """See Upkeep. Nothing is left to do: the table is made when it is first needed."""
+        del with_ttl  # its tables have the column
         await self._ready()
         return ()
 
@@ -129,31 +160,58 @@ class SQLite:
                 f"The column name of {self._table} in {self._database.path} is not a primary key "
                 "with the collation BINARY, so names could collide; name another table with ?table=."
             )
+        file.execute(self._index)
 
     def _read(
         self, file: apsw.Connection, names: Collection[Name]
     ) -> dict[Name, Item | SpringfieldError]:
         found: dict[Name, Item | SpringfieldError] = {}
         for name in names:
-            for (value,) in file.execute(self._select, (name,)):
+            for value, ends in file.execute(self._select, (name,)):
                 found[name] = (
-                    Item(value)
+                    Item(value, expires_at=None if ends is None else ends / 1000)
                     if isinstance(value, bytes)
                     else Unreadable(f"The row of {name} in the table {self._table} has no content.")
                 )
         return found
 
-    def _write(
-        self, file: apsw.Connection, items: Mapping[Name, Item]
-    ) -> dict[Name, SpringfieldError]:
-        refused: dict[Name, SpringfieldError] = {}
+    def _write(self, file: apsw.Connection, items: Mapping[Name, Item]) -> dict[Name, Outcome]:
+        outcomes: dict[Name, Outcome] = {}
         for name, item in items.items():
-            value = item.content.decode() if self._as_text else item.content
             try:
-                file.execute(self._upsert, (name, value))
-            except apsw.TooBigError:
-                refused[name] = NotStorable("SQLite holds values up to 1 GB; send less.")
-        return refused
+                self._put(file, name, item)
+                outcomes[name] = item.entity_tag
+            except NotStorable as error:
+                outcomes[name] = error
+        return outcomes
+
+    def _swap(
+        self, file: apsw.Connection, name: Name, expected: Item | None, new: Item | None
+    ) -> Swapped | None:
+        found = self._read(file, [name]).get(name)
+        if isinstance(found, SpringfieldError):
+            raise found
+        if (found and found.content) != (expected and expected.content):
+            return None
+        if new is None:
+            file.execute(self._delete, (name,))
+            return Swapped(None)
+        self._put(file, name, new)
+        return Swapped(new.entity_tag)
+
+    def _put(self, file: apsw.Connection, name: Name, item: Item) -> None:
+        value = item.content.decode() if self._as_text else item.content
+        ends = None if item.expires_at is None else round(item.expires_at * 1000)
+        if item.ttl is not None:
+            ends = time.time_ns() // 1_000_000 + item.ttl * 1000
+        try:
+            file.execute(self._upsert, (name, value, ends))
+        except apsw.TooBigError as error:
+            raise NotStorable("SQLite holds values up to 1 GB; send less.") from error
+
+    def _swept(self, file: apsw.Connection) -> int:
+        file.execute(self._sweep)
+        return file.changes()
 
     def _names(self, file: apsw.Connection, prefix: str, after: str, limit: int) -> list[Name]:
         names: list[Name] = []
