@@ -1,0 +1,51 @@
+"""In charge of what was read and not yet parsed, and of reading no more while something waits."""
+
+import asyncio
+
+from springfield.server.engine.parser import RequestParser
+
+
+class Inflow:
+    """The way into one connection. Holds at most what one read gives, then the client waits."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._data = b""
+        self._offset = 0
+        self._is_reading = True
+        self.is_at_end = False
+        """Whether the client has shut down its sending side."""
+
+    def add(self, data: bytes) -> None:
+        """Take what was read."""
+        if self._offset < len(self._data):
+            data = self._data[self._offset :] + data
+        self._data, self._offset = data, 0
+
+    def feed(self, parser: RequestParser) -> None:
+        """Let `parser` read on, at most to the end of a head or a message; raises Refusal."""
+        self._offset = parser.feed(self._data, self._offset)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits to be parsed."""
+        return self._offset < len(self._data)
+
+    def steer(self) -> None:
+        """Read on when nothing waits, else stop reading."""
+        is_wanted = not self.has_more
+        if is_wanted:
+            self._data, self._offset = b"", 0
+        if is_wanted == self._is_reading or self.is_at_end:
+            return
+        self._is_reading = is_wanted
+        if is_wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def drop(self) -> int:
+        """Forget what waits; return how many bytes that were."""
+        size = len(self._data) - self._offset
+        self._data, self._offset = b"", 0
+        return size

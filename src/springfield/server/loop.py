@@ -1,0 +1,12 @@
+"""In charge of which event loop runs: uvloop where it is installed, else asyncio's own."""
+
+import asyncio
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop; for `asyncio.Runner(loop_factory=new_event_loop)`."""
+    try:
+        import uvloop  # noqa: PLC0415 - not made for every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
