@@ -100,6 +100,18 @@ class ServiceProcess:
                 answer.read(),
             )
 
+    def open_descriptors(self) -> int:
+        """How many descriptors the process has open; nearly all are sockets."""
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
+    @contextlib.contextmanager
+    def streaming(self, path: str) -> Iterator[http.client.HTTPResponse]:
+        """GET, without reading the body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            yield connection.getresponse()
+
     def get(self, path: str, **headers: str) -> Answer:
         """GET."""
         return self.request("GET", path, None, **headers)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from springfield.errors import SpringfieldError
@@ -14,7 +14,7 @@ class Component:
 
     name: str
     product: str
-    ping: Callable[[], Awaitable[None]]
+    ping: Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,35 @@ class Health:
     def __init__(self, components: Sequence[Component], timeout: float) -> None:
         self._components = components
         self._timeout = timeout
+        self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def check(self) -> Sequence[Status]:
-        """Ask all components; ends within the timeout even if a store never answers."""
+        """Ask all components; ends within the timeout even if a store never answers.
+
+        A store that is still being asked is not asked again: its answer then counts for both.
+        """
         return await asyncio.gather(*(self._ask(each) for each in self._components))
 
     async def _ask(self, component: Component) -> Status:
         started = time.monotonic()
-        failure = None
-        try:
-            async with asyncio.timeout(self._timeout):
-                await component.ping()
-        except TimeoutError:
-            failure = f"It did not answer within {self._timeout:g} s."
-        except SpringfieldError as error:
-            failure = str(error)
+        task = self._asking.get(component.name)
+        if task is None:
+            task = self._asking[component.name] = asyncio.create_task(component.ping())
+            task.add_done_callback(lambda done: self._answered(component.name, done))
+        # Not a timeout around the ping: an adapter may end a cancelled call late.
+        await asyncio.wait({task}, timeout=self._timeout)
         milliseconds = round((time.monotonic() - started) * 1000, 1)
-        return Status(component.name, component.product, milliseconds, failure)
+        return Status(component.name, component.product, milliseconds, self._failure(task))
+
+    def _answered(self, name: str, task: "asyncio.Task[None]") -> None:
+        del self._asking[name]
+        if not task.cancelled():
+            task.exception()  # else asyncio logs that nobody looked, when all had given up
+
+    def _failure(self, task: "asyncio.Task[None]") -> str | None:
+        if not task.done():
+            return f"It did not answer within {self._timeout:g} s."
+        if isinstance(error := task.exception(), SpringfieldError):
+            return str(error)
+        task.result()  # raises a defect
+        return None

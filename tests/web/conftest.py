@@ -12,10 +12,18 @@ def upstream() -> Iterator[FakeUpstream]:
         yield upstream
 
 
+@pytest.fixture(scope="session", params=["httptools", "tornado"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The whole HTTP suite runs on both wire engines."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream
+    engine: str, tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream
 ) -> Iterator[ServiceProcess]:
     """The service on the embedded default, shared: each test uses names of its own."""
-    with running(tmp_path_factory.mktemp("service"), WEATHER_URI=upstream.uri) as service:
+    directory = tmp_path_factory.mktemp("service")
+    with running(directory, f"--engine={engine}", WEATHER_URI=upstream.uri) as service:
         yield service

@@ -54,6 +54,7 @@ def test_an_upload_that_is_cut_leaves_the_old_object(service: ServiceProcess) ->
         )
         client.sendall(b"n" * 500_000)
     assert service.get(BART).body == b"old"
+    assert "defect" not in service.errors()
     leftovers = [path.name for path in (service.directory / "springfield-data").glob("*bart*tmp*")]
     assert leftovers == []
 
@@ -61,5 +62,6 @@ def test_an_upload_that_is_cut_leaves_the_old_object(service: ServiceProcess) ->
 def test_a_writer_that_is_refused_leaves_the_old_object(service: ServiceProcess) -> None:
     service.post(BART, b"old")
     assert service.post(BART, b"new", Content_Encoding="gzip").status == 415
-    assert service.post(BART, b"new", If_Match='"x"').status == 501
+    assert service.post(BART, b"new", If_Match='"x"').status == 412
+    assert service.post(BART + "?ttl=5", b"new").status == 422
     assert service.get(BART).body == b"old"

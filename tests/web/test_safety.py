@@ -43,7 +43,7 @@ def test_another_host_is_421_on_a_loopback_address(service: ServiceProcess, host
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1"]
+    "origin", ["http://evil.example", "null", "http://[", "http://localhost:1", "https://127.0.0.1"]
 )
 def test_a_write_by_a_foreign_page_is_403(service: ServiceProcess, origin: str) -> None:
     for method in ("POST", "PUT", "DELETE"):

@@ -37,6 +37,9 @@ def test_maggie_understands_both_upstreams(
         (200, b'{"current": {"temperature_2m": NaN, "weather_code": 3}}'),
         (200, b'{"current": {"temperature_2m": 5, "weather_code": 1234}}'),
         (200, b'{"query": {"results": {"channel": {"item": {"condition": {"temp": "x"}}}}}}'),
+        (200, b'{"current": {"temperature_2m": true, "weather_code": 3}}'),
+        (200, json.dumps(TALK).replace("Cloudy", "\\ud800").encode()),
+        (200, json.dumps(TALK).replace("Cloudy", "a\\r\\nb").encode()),
         (200, b" " * 300_000 + json.dumps(OPEN_METEO).encode()),
     ],
 )
@@ -139,6 +142,23 @@ def test_a_store_that_never_answers_does_not_hang_the_healthcheck(
                 (504, "not-done"),
                 (504, "outcome-unknown"),
             }
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/api/v1/flanders", "/api/v1/bart", "/api/v1/lisas/x"])
+def test_a_large_body_where_none_belongs_is_413(
+    service: ServiceProcess, path: str, method: str
+) -> None:
+    answer = service.request(method, path, b"x" * 70_000)
+    assert answer.problem["code"] in {"too-large", "method-not-allowed"}
+    chunked = service.request(method, path, iter([b"x" * 70_000]))
+    assert chunked.problem["code"] in {"too-large", "method-not-allowed"}
+    assert service.request(method, path, b"small").status in {200, 204, 404, 405}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/marges/%", "/api/v1/marges/%zz", "/api/v1/marges/a%4"])
+def test_a_broken_percent_escape_is_400(service: ServiceProcess, path: str) -> None:
+    assert service.get(path).problem["code"] == "bad-request"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/v1/flanders", "/api/v1/lisas/%FF"])

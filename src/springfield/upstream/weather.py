@@ -99,6 +99,7 @@ class Weather:
             request_timeout=self._timeout,
             max_redirects=3,
             streaming_callback=take,
+            prepare_curl_callback=_limit_answer,
         )
         try:
             await self._client.fetch(request)
@@ -110,7 +111,7 @@ class Weather:
             raise UpstreamFailed(
                 f"The weather service failed with {_status(error.code)}."
             ) from error
-        except (OSError, ValueError) as error:
+        except Exception as error:  # nothing that it sends may be a defect of ours
             raise UpstreamFailed("The weather service could not be reached.") from error
         if len(body) > ANSWER_LIMIT:
             raise UpstreamFailed(f"The weather service answered more than {ANSWER_LIMIT} bytes.")
@@ -132,11 +133,12 @@ async def open_weather(
     Raises ImportError for the curl client when the extra `springfield[curl]` is not installed.
     """
     chosen: type[AsyncHTTPClient] = SimpleAsyncHTTPClient
+    limits = {"max_body_size": ANSWER_LIMIT}
     if client == "curl":
         from tornado.curl_httpclient import CurlAsyncHTTPClient  # an extra
 
-        chosen = CurlAsyncHTTPClient
-    http = chosen(force_instance=True, max_clients=CONNECTIONS)
+        chosen, limits = CurlAsyncHTTPClient, {}
+    http = chosen(force_instance=True, max_clients=CONNECTIONS, **limits)
     try:
         yield Weather(http, uri, place, timeout)
     finally:
@@ -156,12 +158,19 @@ def parse_condition(body: bytes) -> Condition:
         ) from error
 
 
+def _limit_answer(curl: Any) -> None:
+    curl.setopt(curl.MAXFILESIZE_LARGE, ANSWER_LIMIT)
+
+
 def _open_meteo(current: Any) -> Condition:
-    return Condition(round(current["temperature_2m"]), WMO_CODES[current["weather_code"]])
+    temperature = current["temperature_2m"]
+    if isinstance(temperature, bool):
+        raise TypeError
+    return Condition(round(temperature), WMO_CODES[current["weather_code"]])
 
 
 def _talk(condition: Any) -> Condition:
-    if not isinstance(condition["text"], str):
+    if not isinstance(condition["text"], str) or not condition["text"].isprintable():
         raise TypeError
     return Condition(round(float(condition["temp"])), condition["text"])
 

@@ -24,6 +24,48 @@ def check_media_type(kind: Kind, headers: HTTPHeaders) -> None:
         raise _unsupported(f"{media_type!a} is not taken here; the resource holds {kind.value}.")
 
 
+def check_patch_type(headers: HTTPHeaders) -> None:
+    """Raise HTTPRefusal (415) for a patch that is no JSON merge patch (RFC 7396)."""
+    refuse_encoding(headers)
+    media_type, charset = _parsed(headers.get("Content-Type", ""))
+    if media_type not in _NO_CLAIM | {"application/merge-patch+json"} or charset not in _UTF_8:
+        refusal = _unsupported(f"{media_type!a} is no patch; send application/merge-patch+json.")
+        refusal.headers = {"Accept-Patch": "application/merge-patch+json"}
+        raise refusal
+
+
+def require_acceptable(headers: HTTPHeaders, media_type: str) -> None:
+    """Raise HTTPRefusal (406) when Accept excludes `media_type` (RFC 9110, section 12.5.1)."""
+    accept = headers.get("Accept")
+    if accept is None or not accept.strip():
+        return
+    wanted = media_type.partition(";")[0]
+    kind = wanted.partition("/")[0] + "/*"
+    best, quality = -1, 0.0
+    for element in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in element.split(";"))
+        specificity = ("*/*", kind, wanted).index(name) if name in ("*/*", kind, wanted) else -1
+        if specificity > best:
+            best, quality = specificity, _quality(parameters)
+    if quality <= 0:
+        raise HTTPRefusal(
+            "not-acceptable",
+            f"The resource is {wanted}, which Accept does not allow.",
+            {"Vary": "Accept"},
+        )
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 1.0
+    return 1.0
+
+
 def refuse_encoding(headers: HTTPHeaders) -> None:
     """Raise HTTPRefusal (415) for any Content-Encoding: what is sent is what is stored."""
     encoding = headers.get("Content-Encoding", "identity").strip().lower()
@@ -36,6 +78,8 @@ def refuse_encoding(headers: HTTPHeaders) -> None:
 def claimed_media_type(headers: HTTPHeaders) -> str | None:
     """Return the Content-Type to keep with an object, None when the request claims nothing."""
     value = headers.get("Content-Type", "")
+    if not (value.isascii() and value.isprintable()):
+        raise _unsupported("The Content-Type has characters that no media type has.")
     return None if _parsed(value)[0] in _NO_CLAIM else value
 
 

@@ -59,6 +59,12 @@ CODES: Mapping[str, Code] = {
     "read-only": Code(
         405, "Read only", "The service was started with --read-only; Allow names what is left."
     ),
+    "not-acceptable": Code(
+        406, "Not acceptable", "Accept does not allow the media type that the resource has."
+    ),
+    "request-timeout": Code(
+        408, "Request timeout", "The request was not sent completely in time. Nothing was done."
+    ),
     "name-collision": Code(
         409,
         "Name collision",
@@ -69,13 +75,25 @@ CODES: Mapping[str, Code] = {
         "Wrong type",
         "Under this name the store holds something of another type, such as a Redis list. Nothing was changed.",
     ),
+    "precondition-failed": Code(
+        412,
+        "Precondition failed",
+        "If-Match or If-None-Match is false for what the store holds now. Nothing was changed.",
+    ),
     "too-large": Code(
         413, "Too large", "The body is over the size limit of the resource. Nothing was changed."
     ),
+    "uri-too-long": Code(414, "URI too long", "The request target is over 16 KiB."),
     "unsupported-media-type": Code(
         415,
         "Unsupported media type",
         "The body's Content-Type or Content-Encoding is not one that the resource takes.",
+    ),
+    "range-not-satisfiable": Code(
+        416, "Range not satisfiable", "The range begins behind the end of the object."
+    ),
+    "expectation-failed": Code(
+        417, "Expectation failed", "Expect has a value other than 100-continue."
     ),
     "misdirected-request": Code(
         421,
@@ -86,6 +104,16 @@ CODES: Mapping[str, Code] = {
         422,
         "Not storable",
         "The name or the content is fine in itself, but the store of this resource cannot keep it whole. Nothing was changed.",
+    ),
+    "precondition-required": Code(
+        428,
+        "Precondition required",
+        "The resource takes conditional writes alone; send If-Match or If-None-Match.",
+    ),
+    "headers-too-large": Code(
+        431,
+        "Headers too large",
+        "The header fields of the request are too many (100) or too large (64 KiB).",
     ),
     "internal-error": Code(
         500,
@@ -112,6 +140,12 @@ CODES: Mapping[str, Code] = {
         "Store unavailable",
         "The store could not be asked, and nothing was written: the request may be repeated. 504 when a deadline passed.",
     ),
+    "listing-too-expensive": Code(
+        503,
+        "Listing too expensive",
+        "The store has no order of names, so that a page costs a look at every key, and the time "
+        "for it was up. Use fewer keys, or a longer store_timeout.",
+    ),
     "outcome-unknown": Code(
         503,
         "Outcome unknown",
@@ -124,6 +158,9 @@ CODES: Mapping[str, Code] = {
     ),
     "unhealthy": Code(
         503, "Unhealthy", "At least one configured store does not answer the healthcheck."
+    ),
+    "version-not-supported": Code(
+        505, "Version not supported", "The service speaks HTTP/1.0 and HTTP/1.1 here."
     ),
     "upstream-too-slow": Code(
         504, "Upstream too slow", "The upstream service did not answer in time."

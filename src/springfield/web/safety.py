@@ -1,12 +1,15 @@
 """In charge of refusing what only a hostile web page sends. The rules for Host and Origin."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 
 from springfield.web.problems import HTTPRefusal
+
+# RFC 9110, section 7.2: an IP literal in brackets or a name, and a port.
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*))(?::\d*)?")
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -28,7 +31,7 @@ class Safety:
         if not self.loopback_only:
             return
         host = request.headers.get("Host")
-        if host is not None and not is_loopback_name(_without_port(host)):
+        if host is not None and not _is_loopback_host(host):
             raise HTTPRefusal(
                 "misdirected-request",
                 f"The service listens on a loopback address and does not answer to the host {host!a}; "
@@ -52,11 +55,11 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0]
-    return host.partition(":")[0]
+def _is_loopback_host(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    return found is not None and is_loopback_name(found[1] or found[2])
 
 
 def _is_own(origin: str, host: str | None) -> bool:
-    return host is not None and urlsplit(origin).netloc.lower() == host.lower()
+    scheme, _, authority = origin.partition("://")
+    return scheme in {"http", "https"} and authority.lower() == (host or "").lower() != ""

@@ -3,6 +3,7 @@
 Bodies are streamed to `take`, so that a request is refused before it is read, with a real answer.
 """
 
+import asyncio
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
 
 from springfield.errors import SpringfieldError, StoreError, UpstreamError
+from springfield.resources import too_large
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
 from springfield.web.safety import READS, Safety
 from springfield.web.traffic import Traffic
@@ -22,6 +24,12 @@ from springfield.web.traffic import Traffic
 LINGER = 8 * 1024 * 1024
 """Bytes of a refused body that are still read, so that the answer reaches a client that is
 sending: closing a socket with unread data resets the connection, and the answer is lost."""
+
+STRAY_BODY_LIMIT = 64 * 1024
+"""Bytes of a body where a body means nothing, as with GET: it is read away up to this size."""
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -39,6 +47,9 @@ class Handler(RequestHandler):
     _refused = False
     _received = 0
     _in_flight = False
+    _task: "asyncio.Task[Any] | None" = None
+    is_abandoned = False
+    """Whether the client went away before it had its answer."""
 
     def set_default_headers(self) -> None:
         """Say as little about the server as the standard allows, and forbid guessing types."""
@@ -51,6 +62,7 @@ class Handler(RequestHandler):
         """Refuse what can be refused before the body is read."""
         self._in_flight = True
         self.traffic.begin()
+        self._task = asyncio.current_task()
         try:
             self._check()
         except (HTTPRefusal, SpringfieldError) as error:
@@ -66,6 +78,8 @@ class Handler(RequestHandler):
             raise HTTPRefusal(
                 "bad-request", "The path has bytes that are not ASCII; percent-encode them."
             )
+        if _BROKEN_ESCAPE.search(self.request.path):
+            raise HTTPRefusal("bad-request", "The path has a % without two hexadecimal digits.")
         method = self.request.method or ""
         if method not in self.METHODS:
             raise HTTPRefusal(
@@ -74,12 +88,19 @@ class Handler(RequestHandler):
                 {"Allow": self.allowed},
             )
         self.check_request()
+        length = self.request.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > self._limit:
+            raise too_large(self._limit)
         if method not in READS:
             if safety.read_only:
                 raise HTTPRefusal(
                     "read-only", "The service was started read-only.", {"Allow": self.allowed}
                 )
             self.check_write()
+
+    @property
+    def _limit(self) -> int:
+        return self.body_limit if self.request.method in _WITH_BODY else STRAY_BODY_LIMIT
 
     def _has_body(self) -> bool:
         headers = self.request.headers
@@ -115,6 +136,8 @@ class Handler(RequestHandler):
         self._received += len(chunk)
         if not self._refused:
             try:
+                if self._received > self._limit:
+                    raise too_large(self._limit)
                 await self.take(chunk)
             except (SpringfieldError, HTTPRefusal) as error:
                 self.answer_early(error)
@@ -200,9 +223,12 @@ class Handler(RequestHandler):
         return future
 
     def on_connection_close(self) -> None:
-        """Take note that the client went away before the answer."""
+        """Take note that the client went away before the answer, and stop reading for it."""
         super().on_connection_close()
+        self.is_abandoned = True
         self._landed()
+        if self._task is not None and self.request.method in READS:
+            self._task.cancel()
 
     def _landed(self, future: "Future[None] | None" = None) -> None:
         if future is not None and not future.cancelled():

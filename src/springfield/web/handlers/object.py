@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
+from tornado.web import Finish
 
 from springfield.content import MEDIA_TYPES
+from springfield.errors import NotStorable, PreconditionFailed, SpringfieldError
 from springfield.model import Kind
-from springfield.resources import StoredObject, too_large
-from springfield.stores.objects import ObjectInfo
+from springfield.object_resources import ObjectCollection, SingleObject, StoredObject
+from springfield.stores.objects import ObjectInfo, OpenObject, Part
+from springfield.web.conditions import lifetime_of, precondition_of, require_precondition
 from springfield.web.handlers.base import Handler
-from springfield.web.handlers.resource import refuse_unkept_wishes
-from springfield.web.media import claimed_media_type, refuse_encoding
+from springfield.web.media import claimed_media_type, refuse_encoding, require_acceptable
+from springfield.web.ranges import byte_range
 
 
 class Body:
@@ -43,67 +46,85 @@ class Body:
 
 
 class ObjectHandler(Handler):
-    """`/api/v1/bart`: the object that its URL names."""
+    """`/api/v1/bart`, or `/api/v1/photos/{name}`: an object that is streamed both ways."""
 
     METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
-    def initialize(self, stored: StoredObject) -> None:
-        """Take the route's object."""
-        self.stored = stored
-        self.body_limit = stored.object_limit
+    def initialize(
+        self, objects: SingleObject | ObjectCollection, needs_precondition: bool
+    ) -> None:
+        """Take the route's object or objects."""
+        self.objects = objects
+        self.body_limit = objects.object_limit
+        self._needs_precondition = needs_precondition
         self._body = Body()
         self._upload: asyncio.Task[ObjectInfo] | None = None
 
+    @property
+    def stored(self) -> StoredObject:
+        """The object that the path names; raises InvalidName."""
+        return self.objects.at(*self.path_args)
+
     def check_write(self) -> None:
         """See Handler: what the headers say; then let the upload begin with the first byte."""
-        refuse_unkept_wishes(self)
+        headers = self.request.headers
+        condition = precondition_of(headers)
+        if self._needs_precondition:
+            require_precondition(headers)
+        if lifetime_of(self.get_query_argument("ttl", None)):
+            raise NotStorable("Objects have no lifetime; leave out ttl.")
         if self.request.method == "DELETE":
             return
-        refuse_encoding(self.request.headers)
-        length = self.request.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self.body_limit:
-            raise too_large(self.body_limit)
-        media_type = claimed_media_type(self.request.headers)
-        self._upload = asyncio.create_task(self.stored.put(aiter(self._body), media_type))
+        refuse_encoding(headers)
+        upload = self.stored.put(aiter(self._body), claimed_media_type(headers), condition)
+        self._upload = asyncio.create_task(upload)
         self._upload.add_done_callback(lambda _: self._body.abandon())
 
     async def take(self, chunk: bytes) -> None:
         """See Handler: hand the chunk to the store, at the store's pace."""
         if self._upload is None:
             return
-        if self._upload.done():
-            await self._upload  # it failed: say so now, not after gigabytes
+        if self._upload.done() and isinstance(error := self._upload.exception(), SpringfieldError):
+            raise error  # say so now, not after gigabytes
         await self._body.feed(chunk)
 
-    async def get(self) -> None:
-        """Stream the object, or answer 304 when the client has it."""
-        async with self.stored.open() as opened:
+    async def get(self, *_: str) -> None:
+        """Stream the object or the range that is asked for, or answer 304."""
+        stored = self.stored
+        part = None
+        if "Range" in self.request.headers:
+            part = self._part(await stored.stat())
+            if part is not None:
+                async with stored.open(part) as opened:
+                    if opened is not None and await self._send(opened, part):
+                        return
+        async with stored.open() as opened:
             if opened is None:
-                raise self.stored.missing()
-            if self._describe(opened.info):
-                return
-            with suppress(StreamClosedError):  # the client went away: nothing is left to do
-                async for chunk in opened.chunks:
-                    self.write(chunk)
-                    await self.flush()
+                raise stored.missing()
+            await self._send(opened, None)
 
-    async def head(self) -> None:
+    async def head(self, *_: str) -> None:
         """Answer with GET's headers."""
         self._describe(await self.stored.stat())
 
-    async def post(self) -> None:
+    async def post(self, *_: str) -> None:
         """Replace the object: 204, durably."""
         assert self._upload is not None
         await self._body.feed(None)
-        info = await self._upload
+        try:
+            info = await self._upload
+        except asyncio.CancelledError:
+            if not self.is_abandoned:
+                raise
+            raise Finish from None  # the client went away: nobody is left to be told
         self.set_header("Etag", f'"{info.entity_tag}"')
         self.set_status(204)
 
     put = post
 
-    async def delete(self) -> None:
+    async def delete(self, *_: str) -> None:
         """Remove the object: 204, also when it was absent."""
-        await self.stored.delete()
+        await self.stored.delete(precondition_of(self.request.headers))
         self.set_status(204)
 
     def on_connection_close(self) -> None:
@@ -119,13 +140,47 @@ class ObjectHandler(Handler):
         if self._upload is not None and self._upload.done() and not self._upload.cancelled():
             self._upload.exception()  # it was answered, or nobody is left to be told
 
+    def _part(self, info: ObjectInfo) -> Part | None:
+        """Return what is asked for of the object; None to send all (RFC 9110, section 14.2)."""
+        headers = self.request.headers
+        condition = precondition_of(headers)
+        if_range = headers.get("If-Range")
+        if not condition.allows(info.entity_tag):
+            return None
+        if if_range is not None and if_range.strip() != f'"{info.entity_tag}"':
+            return None
+        found = byte_range(headers["Range"], info.size)
+        return None if found is None else Part(*found, info.entity_tag)
+
+    async def _send(self, opened: OpenObject, part: Part | None) -> bool:
+        if self._describe(opened.info):
+            return True
+        if part is not None:
+            self.set_status(206)
+            self.set_header(
+                "Content-Range", f"bytes {part.start}-{part.stop - 1}/{opened.info.size}"
+            )
+            self.set_header("Content-Length", part.stop - part.start)
+        with suppress(StreamClosedError):  # the client went away: nothing is left to do
+            async for chunk in opened.chunks:
+                self.write(chunk)
+                await self.flush()
+        return True
+
     def _describe(self, info: ObjectInfo) -> bool:
         """Set the object's headers; return True when the answer is 304."""
+        condition = precondition_of(self.request.headers)
+        if not condition.matches(info.entity_tag):
+            raise PreconditionFailed("If-Match is false: the object is another than you think.")
         self.set_header("Etag", f'"{info.entity_tag}"')
         self.set_header("Cache-Control", "no-cache")
-        if self.check_etag_header():
+        self.set_header("Accept-Ranges", "bytes")
+        self.set_header("Vary", "Accept")
+        if condition.excludes(info.entity_tag):
             self.set_status(304)
             return True
-        self.set_header("Content-Type", info.media_type or MEDIA_TYPES[Kind.BYTES])
+        media_type = info.media_type or MEDIA_TYPES[Kind.BYTES]
+        require_acceptable(self.request.headers, media_type)
+        self.set_header("Content-Type", media_type)
         self.set_header("Content-Length", info.size)
         return False

@@ -1,48 +1,68 @@
 """In charge of named items over HTTP: one handler for an item, one for the list of names."""
 
 import json
+import math
+from email.utils import formatdate
+from urllib.parse import urlencode
 
 from springfield.content import MEDIA_TYPES
-from springfield.errors import InvalidParameter
-from springfield.resources import PAGE_DEFAULT, Collection, too_large
+from springfield.errors import InvalidParameter, PreconditionFailed
+from springfield.model import Item, Kind
+from springfield.object_resources import ObjectCollection
+from springfield.resources import PAGE_DEFAULT, Collection
+from springfield.watching import Unchanged
+from springfield.web.conditions import (
+    lifetime_of,
+    precondition_of,
+    require_precondition,
+    seconds_to_wait,
+)
 from springfield.web.handlers.base import Handler
-from springfield.web.media import check_media_type
-from springfield.web.problems import HTTPRefusal
+from springfield.web.media import check_media_type, check_patch_type, require_acceptable
+
+MERGE_PATCH = "application/merge-patch+json"
 
 
 class ItemHandler(Handler):
     """`/api/v1/{resource}/{name}`: the name is all of the path after the slash."""
 
-    METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+    METHODS: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
-    def initialize(self, collection: Collection) -> None:
+    def initialize(self, collection: Collection, needs_precondition: bool) -> None:
         """Take the route's collection."""
         self.collection = collection
         self.body_limit = collection.item_limit
+        self._needs_precondition = needs_precondition
         self._body = bytearray()
 
     def check_write(self) -> None:
-        """See Handler: media type, size, and wishes that must not be ignored."""
-        refuse_unkept_wishes(self)
-        if self.request.method != "DELETE":
-            check_media_type(self.collection.kind, self.request.headers)
-        length = self.request.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self.body_limit:
-            raise too_large(self.body_limit)
+        """See Handler: condition, lifetime and media type."""
+        headers = self.request.headers
+        precondition_of(headers)
+        lifetime_of(self.get_query_argument("ttl", None))
+        if self._needs_precondition:
+            require_precondition(headers)
+        if self.request.method == "PATCH":
+            check_patch_type(headers)
+        elif self.request.method != "DELETE":
+            check_media_type(self.collection.kind, headers)
 
     async def take(self, chunk: bytes) -> None:
-        """See Handler: collect the body, up to the limit."""
-        if len(self._body) + len(chunk) > self.body_limit:
-            self._body.clear()
-            raise too_large(self.body_limit)
+        """See Handler: collect the body."""
         self._body += chunk
 
     async def get(self, name: str) -> None:
-        """Answer with the item's content, or 304 when the client has it."""
+        """Answer with the item's content, or 304 when the client has it; wait if it wishes so."""
+        self.set_header("Vary", "Accept")
+        require_acceptable(self.request.headers, MEDIA_TYPES[self.collection.kind])
+        condition = precondition_of(self.request.headers)
         item = await self.collection.get(name)
-        self.set_header("Etag", f'"{item.entity_tag}"')
-        self.set_header("Cache-Control", "no-cache")
-        if self.check_etag_header():
+        if not condition.matches(item.entity_tag):
+            raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
+        if condition.excludes(item.entity_tag):
+            item = await self._wait_for_news(name, item)
+        self._describe(item)
+        if condition.excludes(item.entity_tag):
             self.set_status(304)
             return
         self.set_header("Content-Type", MEDIA_TYPES[self.collection.kind])
@@ -52,47 +72,89 @@ class ItemHandler(Handler):
 
     async def post(self, name: str) -> None:
         """Insert or overwrite the item: 204."""
-        await self.collection.put(name, bytes(self._body))
+        written = await self.collection.put(
+            name,
+            bytes(self._body),
+            precondition_of(self.request.headers),
+            lifetime_of(self.get_query_argument("ttl", None)),
+        )
+        # RFC 9110, section 9.3.4: after a PUT only where the content was kept as it was sent.
+        if self.request.method == "POST" or written.is_verbatim:
+            self.set_header("Etag", f'"{written.entity_tag}"')
         self.set_status(204)
 
     put = post
 
     async def delete(self, name: str) -> None:
         """Remove the item: 204, also when it was absent."""
-        await self.collection.delete(name)
+        await self.collection.delete(name, precondition_of(self.request.headers))
+        self.set_status(204)
+
+    async def _wait_for_news(self, name: str, item: Item) -> Item:
+        headers = self.request.headers
+        seconds = seconds_to_wait(headers, self.settings["wait_limit"])
+        if self.request.method == "HEAD" or not seconds or self.traffic.is_draining:
+            return item
+        self.set_header("Preference-Applied", f"wait={seconds}")
+        try:
+            return await self.collection.wait(name, precondition_of(headers), seconds)
+        except Unchanged:
+            return item
+
+    def _describe(self, item: Item) -> None:
+        self.set_header("Etag", f'"{item.entity_tag}"')
+        self.set_header("Cache-Control", "no-cache")
+        if item.expires_at is not None:  # RFC 8594; the item ends within the second before
+            self.set_header("Sunset", formatdate(math.ceil(item.expires_at), usegmt=True))
+
+
+class JSONItemHandler(ItemHandler):
+    """The same for JSON, which can be changed in part."""
+
+    METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+    def options(self, *_: str) -> None:
+        """Answer with the methods, and what a patch is written in (RFC 5789, section 3.1)."""
+        super().options()
+        self.set_header("Accept-Patch", MERGE_PATCH)
+
+    def check_write(self) -> None:
+        """See ItemHandler: a patch keeps the lifetime that the item has."""
+        super().check_write()
+        if self.request.method == "PATCH" and self.get_query_argument("ttl", None):
+            raise InvalidParameter("A PATCH keeps the item's lifetime; set ttl with PUT or POST.")
+
+    async def patch(self, name: str) -> None:
+        """Merge the body into the item (RFC 7396): 204."""
+        condition = precondition_of(self.request.headers)
+        tag = await self.collection.patch(name, bytes(self._body), condition)
+        self.set_header("Etag", f'"{tag}"')
         self.set_status(204)
 
 
 class NamesHandler(Handler):
     """`/api/v1/{resource}`: the names, a page at a time, in byte order."""
 
-    def initialize(self, collection: Collection) -> None:
+    def initialize(self, collection: Collection | ObjectCollection) -> None:
         """Take the route's collection."""
         self.collection = collection
 
     async def get(self) -> None:
-        """Answer with a page: `{"names": […], "next": cursor or null}`."""
+        """Answer with a page: `{"names": […], "next": cursor or null}`, and a link to the next."""
+        self.set_header("Vary", "Accept")
+        require_acceptable(self.request.headers, MEDIA_TYPES[Kind.JSON])
         limit = self.get_query_argument("limit", str(PAGE_DEFAULT))
+        prefix = self.get_query_argument("prefix", "", strip=False)
         if not limit.isdecimal() or not limit.isascii():
             raise InvalidParameter(f"limit={limit!a} is not a number.")
-        page = await self.collection.page(
-            self.get_query_argument("prefix", "", strip=False),
-            self.get_query_argument("cursor", None),
-            int(limit[:9]),
-        )
+        cursor = self.get_query_argument("cursor", None)
+        page = await self.collection.page(prefix, cursor, int(limit[:9]))
+        if page.cursor is not None:
+            query = urlencode({"prefix": prefix, "limit": limit, "cursor": page.cursor})
+            self.set_header("Link", f'<{self.request.path}?{query}>; rel="next"')
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-cache")
         body = {"names": page.names, "next": page.cursor}
         self.write(json.dumps(body, ensure_ascii=False).encode())
 
     head = get
-
-
-def refuse_unkept_wishes(handler: Handler) -> None:
-    """Raise HTTPRefusal (501) for a wish that this version cannot keep, rather than ignore it."""
-    headers = handler.request.headers
-    for wish in ("If-Match", "If-None-Match", "If-Unmodified-Since"):
-        if wish in headers:
-            raise HTTPRefusal("not-implemented", f"{wish} on writes is not implemented yet.")
-    if handler.request.query_arguments.get("ttl"):
-        raise HTTPRefusal("not-implemented", "Lifetimes (ttl) are not implemented yet.")
