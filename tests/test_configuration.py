@@ -5,7 +5,7 @@ import pytest
 
 from springfield.configuration import InvalidSettings, load_settings
 from springfield.model import Kind
-from springfield.settings import Binding, Settings
+from springfield.settings import Binding, Settings, Shape
 from tests.service import clean_environment
 
 
@@ -31,7 +31,7 @@ def test_without_any_variable_everything_is_embedded(tmp_path: Path) -> None:
         Binding("homers", Kind.JSON, database),
         Binding("lisas", Kind.TEXT, database),
         Binding("marges", Kind.BYTES, database),
-        Binding("bart", None, f"file://{tmp_path}/springfield-data/bart"),
+        Binding("bart", Shape.OBJECT, f"file://{tmp_path}/springfield-data/bart"),
     )
 
 
@@ -104,6 +104,7 @@ def test_all_mistakes_are_reported_at_once_and_no_secret_is_shown(
     monkeypatch.setenv("SPRINGFIELD_HOMR_URL", "x")
     monkeypatch.setenv("SPRINGFIELD_HOMERS_URL", "foo://user:hunter2@host/")
     monkeypatch.setenv("SPRINGFIELD_RESOURCES", "{broken hunter2")
+    monkeypatch.setenv("AWS_S3_BUCKET", "bucket")
     with pytest.raises(InvalidSettings) as caught:
         load_settings({"log_level": "loud"}, file)
     mistakes = "\n".join(caught.value.mistakes)
@@ -115,6 +116,7 @@ def test_all_mistakes_are_reported_at_once_and_no_secret_is_shown(
         "resources (environment SPRINGFIELD_RESOURCES): it is not a JSON object",
         "store_timeout = 0",
         "prot is no setting",
+        "AWS_S3_BUCKET is set and AWS_S3_OBJECT is not",
     ):
         assert words in mistakes
     assert "hunter2" not in mistakes
@@ -155,8 +157,12 @@ def test_kubernetes_service_links_are_no_mistakes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_that_is_absent_or_no_toml_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match="does not exist"):
-        load_settings({}, tmp_path / "absent.toml")
+    for absent in (tmp_path / "absent.toml", tmp_path):
+        with pytest.raises(InvalidSettings, match="not there or no file"):
+            load_settings({}, absent)
+    (tmp_path / "latin.toml").write_bytes(b'host = "\xff"')
+    with pytest.raises(InvalidSettings, match="not TOML"):
+        load_settings({}, tmp_path / "latin.toml")
     (tmp_path / "broken.toml").write_text("port = \n")
     with pytest.raises(InvalidSettings, match="not TOML"):
         load_settings({}, tmp_path / "broken.toml")
@@ -168,6 +174,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "SPRINGFIELD_RESOURCES", '{"a": {"kind": "text", "url": "redis://:hunter2@h"}}'
     )
+    monkeypatch.setenv("WEATHER_URI", "https://api.example/now?appid=hunter2")
     assert "hunter2" not in str(load_settings({}, None).table())
 
 

@@ -8,16 +8,19 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
-from springfield.errors import SpringfieldError, Unsuitable
+from springfield.errors import Misconfigured, SpringfieldError, Unsuitable
 from springfield.health import Component, Health
 from springfield.model import Kind
-from springfield.resources import Collection, StoredObject
-from springfield.settings import Binding, Settings
+from springfield.object_resources import ObjectCollection, SingleObject
+from springfield.resources import Collection
+from springfield.settings import Binding, Settings, Shape
 from springfield.stores import catalog
-from springfield.stores.objects import ObjectStore
-from springfield.stores.store import Adapter, StoreOptions
-from springfield.upstream.weather import open_meteo_uri, open_weather
+from springfield.stores.objects import Objects, ObjectStore
+from springfield.stores.store import Adapter, Expiring, StoreOptions
+from springfield.stores.sweeper import sweeping
+from springfield.upstream.weather import Weather, open_meteo_uri, open_weather
 from springfield.web.routes import Service
 from springfield.web.safety import Safety, is_loopback_name
 from springfield.web.traffic import Traffic
@@ -27,43 +30,67 @@ log = logging.getLogger("springfield.assembly")
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:
-    """A resource's store, open. `adapter` holds items, or `single` one object."""
+    """A resource's store, open."""
 
     binding: Binding
-    adapter: Adapter | None
-    single: ObjectStore | None
+    store: Adapter | ObjectStore | Objects
 
     @property
     def product(self) -> str:
         """What kind of store it is, for people."""
         return catalog.product_of(self.binding.url)
 
-    @property
-    def upkeep(self) -> Adapter | ObjectStore:
-        """The store, whichever kind it is."""
-        store = self.adapter or self.single
-        assert store is not None
-        return store
-
 
 @asynccontextmanager
 async def open_stores(settings: Settings) -> AsyncIterator[Sequence[OpenStore]]:
     """Open the store of every resource; the servers need not be there yet.
 
-    Raises Misconfigured for a URL that cannot be right.
+    Raises Misconfigured with a line for each URL that cannot be right.
     """
     async with AsyncExitStack() as stack:
-        opened = []
+        opened, mistakes = [], []
         for binding in settings.bindings:
-            if binding.kind is None:
-                options = _options(settings, binding)
-                single = await stack.enter_async_context(catalog.open_object(binding.url, options))
-                opened.append(OpenStore(binding, None, single))
-            else:
-                options = _options(settings, binding)
-                adapter = await stack.enter_async_context(catalog.open_store(binding.url, options))
-                opened.append(OpenStore(binding, adapter, None))
+            try:
+                opened.append(OpenStore(binding, await _open(stack, binding, settings)))
+            except Misconfigured as error:
+                mistakes.append(f"{binding.resource}: {error}")
+        if mistakes:
+            raise Misconfigured("\n".join(mistakes))
         yield opened
+
+
+def shared_places(bindings: Sequence[Binding]) -> list[str]:
+    """Return a warning for each place that two resources would write to."""
+    places: dict[str, list[str]] = {}
+    for binding in bindings:
+        places.setdefault(catalog.place_of(binding.url, binding.resource), []).append(
+            binding.resource
+        )
+    return [
+        f"{' and '.join(resources)} are kept in one place, so that each overwrites the other's "
+        "items; give them tables, prefixes or databases of their own."
+        for resources in places.values()
+        if len(resources) > 1
+    ]
+
+
+async def _open(
+    stack: AsyncExitStack, binding: Binding, settings: Settings
+) -> Adapter | ObjectStore | Objects:
+    options = StoreOptions(
+        resource=binding.resource,
+        kind=binding.kind if isinstance(binding.kind, Kind) else Kind.BYTES,
+        item_limit=settings.item_limit,
+        timeout=settings.store_timeout,
+        pool_size=settings.pool_size,
+    )
+    match binding.kind:
+        case Shape.OBJECT:
+            return await stack.enter_async_context(catalog.open_object(binding.url, options))
+        case Shape.OBJECTS:
+            return await stack.enter_async_context(catalog.open_objects(binding.url, options))
+        case _:
+            return await stack.enter_async_context(catalog.open_store(binding.url, options))
 
 
 @asynccontextmanager
@@ -75,49 +102,61 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
     """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_stores(settings))
-        weather = await stack.enter_async_context(
-            open_weather(
-                settings.weather_uri
-                or open_meteo_uri(
-                    settings.weather_latitude, settings.weather_longitude, settings.weather_units
-                ),
-                settings.weather_place,
-                settings.weather_timeout,
-                settings.weather_client,
-            )
-        )
+        weather = await stack.enter_async_context(_open_weather(settings))
+        for warning in shared_places(settings.bindings):
+            log.warning("%s", warning)
         await _greet(opened)
-        yield Service(
-            collections=[
-                Collection(
-                    each.binding.resource, each.binding.kind, each.adapter, settings.item_limit
-                )
-                for each in opened
-                if each.adapter is not None and each.binding.kind is not None
-            ],
-            objects=[
-                StoredObject(each.binding.resource, each.single, settings.object_limit)
-                for each in opened
-                if each.single is not None
-            ],
-            weather=weather,
-            health=Health(
-                [
-                    Component(each.binding.resource, each.product, each.upkeep.ping)
-                    for each in opened
-                ],
-                settings.health_timeout,
-            ),
-            safety=Safety(is_loopback_name(settings.host), settings.read_only),
-            traffic=Traffic(),
-        )
+        if not settings.read_only:
+            expiring = [each.store for each in opened if hasattr(each.store, "sweep")]
+            await stack.enter_async_context(sweeping(cast("list[Expiring]", expiring)))
+        yield _service(settings, opened, weather)
+
+
+@asynccontextmanager
+async def _open_weather(settings: Settings) -> AsyncIterator[Weather]:
+    uri = settings.weather_uri or open_meteo_uri(
+        settings.weather_latitude, settings.weather_longitude, settings.weather_units
+    )
+    async with open_weather(
+        uri, settings.weather_place, settings.weather_timeout, settings.weather_client
+    ) as weather:
+        yield weather
+
+
+def _service(settings: Settings, opened: Sequence[OpenStore], weather: Weather) -> Service:
+    collections, singles, object_collections = [], [], []
+    for each in opened:
+        name, kind = each.binding.resource, each.binding.kind
+        match kind:
+            case Kind():
+                items = cast("Adapter", each.store)
+                tick, limit = settings.wait_tick, settings.item_limit
+                collections.append(Collection(name, kind, items, limit, tick))
+            case Shape.OBJECT:
+                single = cast("ObjectStore", each.store)
+                singles.append(SingleObject(name, single, settings.object_limit))
+            case Shape.OBJECTS:
+                objects = cast("Objects", each.store)
+                object_collections.append(ObjectCollection(name, objects, settings.object_limit))
+    components = [Component(o.binding.resource, o.product, o.store.ping) for o in opened]
+    return Service(
+        collections=collections,
+        singles=singles,
+        object_collections=object_collections,
+        weather=weather,
+        health=Health(components, settings.health_timeout),
+        safety=Safety(is_loopback_name(settings.host), settings.read_only),
+        traffic=Traffic(),
+        wait_limit=settings.wait_limit,
+        needs_precondition=settings.require_precondition,
+    )
 
 
 async def _greet(opened: Sequence[OpenStore]) -> None:
     """Ask every store once, all at the same time, and warn of what is unreachable or risky."""
     answers = await asyncio.gather(*(_warnings(each) for each in opened), return_exceptions=True)
-    for store, answer in zip(opened, answers, strict=True):
-        resource = store.binding.resource
+    for opened_store, answer in zip(opened, answers, strict=True):
+        resource = opened_store.binding.resource
         if isinstance(answer, SpringfieldError) and not isinstance(answer, Unsuitable):
             log.warning("%s cannot be served yet: %s", resource, answer)
         elif isinstance(answer, BaseException):
@@ -127,16 +166,6 @@ async def _greet(opened: Sequence[OpenStore]) -> None:
                 log.warning("%s: %s", resource, warning)
 
 
-async def _warnings(store: OpenStore) -> Sequence[str]:
-    await store.upkeep.ping()
-    return (await store.upkeep.inspect()).warnings
-
-
-def _options(settings: Settings, binding: Binding) -> StoreOptions:
-    return StoreOptions(
-        resource=binding.resource,
-        kind=binding.kind or Kind.BYTES,
-        item_limit=settings.item_limit,
-        timeout=settings.store_timeout,
-        pool_size=settings.pool_size,
-    )
+async def _warnings(opened: OpenStore) -> Sequence[str]:
+    await opened.store.ping()
+    return (await opened.store.inspect()).warnings

@@ -13,19 +13,22 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from textwrap import fill
 
 from springfield import __version__
-from springfield.assembly import OpenStore, open_stores
-from springfield.configuration import InvalidSettings, LoadedSettings, flag_of, load_settings
+from springfield.assembly import OpenStore, open_stores, shared_places
+from springfield.configuration import InvalidSettings, LoadedSettings, flag_of, load_settings, shown
 from springfield.errors import Misconfigured, SpringfieldError
-from springfield.server.lifecycle import CannotStart, serve
-from springfield.settings import PREFIX, Settings
+from springfield.server.lifecycle import CannotStart, run
+from springfield.settings import PREFIX, Settings, Shape
 from springfield.stores import catalog
 from springfield.stores.url import redact
 
 FAILED, WRONG = 1, 2
+
+Command = Callable[[LoadedSettings, argparse.Namespace], int]
 
 INIT_TIMEOUT = 60.0
 """Seconds that preparing one store may take: an index over many documents is not made in two."""
@@ -41,14 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         loaded = load_settings(flags, parsed.config)
-        command: Callable[[LoadedSettings], int] = parsed.command
-        return command(loaded)
+        command: Command = parsed.command
+        return command(loaded, parsed)
     except InvalidSettings as error:
         for mistake in error.mistakes:
             print(f"springfield: {mistake}", file=sys.stderr)
         return WRONG
     except Misconfigured as error:
-        print(f"springfield: {error}", file=sys.stderr)
+        for sentence in str(error).splitlines():
+            print(f"springfield: {sentence}", file=sys.stderr)
         return WRONG
     except CannotStart as error:
         print(f"springfield: {error}", file=sys.stderr)
@@ -82,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         sub.set_defaults(command=command)
+        if name == "init":
+            sub.add_argument(
+                "--with-ttl", action="store_true", help="create what lifetimes need (MongoDB), too"
+            )
         sub.add_argument(
             "--config",
             type=Path,
@@ -107,14 +115,14 @@ def _version() -> str:
     return f"springfield {__version__} (Python {platform.python_version()}, {versions})"
 
 
-def _serve(loaded: LoadedSettings) -> int:
+def _serve(loaded: LoadedSettings, _: argparse.Namespace) -> int:
     settings = loaded.settings
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     for noisy in ("botocore", "boto3", "urllib3", "pymongo", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    asyncio.run(serve(settings, lambda port: print(_banner(settings, port), flush=True)))
+    run(settings, lambda port: print(_banner(settings, port), flush=True))
     return 0
 
 
@@ -126,14 +134,14 @@ def _banner(settings: Settings, port: int) -> str:
         ("healthcheck", "", ""),
     ]
     for each in settings.bindings:
-        path = each.resource if each.kind is None else f"{each.resource}/{{name}}"
-        kind = each.kind.value if each.kind else "object"
-        rows.append((path, kind, f"{catalog.product_of(each.url)}  {redact(each.url)}"))
+        path = each.resource if each.kind is Shape.OBJECT else f"{each.resource}/{{name}}"
+        rows.append((path, each.kind.value, f"{catalog.product_of(each.url)}  {redact(each.url)}"))
     lines = [f"  /api/v1/{path:<18} {kind:<7} {where}".rstrip() for path, kind, where in rows]
+    scheme = "http" if settings.tls_certificate is None else "https"
     mode = " (read-only)" if settings.read_only else ""
     return "\n".join(
         [
-            f"Springfield {__version__} listens on http://{host}:{port}{mode}",
+            f"Springfield {__version__} listens on {scheme}://{host}:{port}{mode}",
             *lines,
             "Ctrl+C stops it.",
         ]
@@ -141,19 +149,18 @@ def _banner(settings: Settings, port: int) -> str:
 
 
 def _weather_source(settings: Settings) -> str:
-    return (
-        f"weather  {redact(settings.weather_uri)}"
-        if settings.weather_uri
-        else f"weather  Open-Meteo, {settings.weather_place}"
-    )
+    if settings.weather_uri:
+        return f"weather  {shown(settings.weather_uri)}"
+    return f"weather  Open-Meteo, {settings.weather_place}"
 
 
-def _init(loaded: LoadedSettings) -> int:
+def _init(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
     settings = loaded.settings.model_copy(update={"store_timeout": INIT_TIMEOUT})
-    return asyncio.run(_for_each_store(settings, _prepare))
+    work = partial(_prepare, with_ttl=parsed.with_ttl)
+    return asyncio.run(_for_each_store(settings, work))
 
 
-def _check(loaded: LoadedSettings) -> int:
+def _check(loaded: LoadedSettings, _: argparse.Namespace) -> int:
     return asyncio.run(_for_each_store(loaded.settings, _inspect))
 
 
@@ -162,6 +169,8 @@ async def _for_each_store(
 ) -> int:
     failed = False
     async with open_stores(settings) as opened:
+        for sentence in shared_places(settings.bindings):
+            print(f"warning: {sentence}", file=sys.stderr)
         answers = await asyncio.gather(*(work(each) for each in opened), return_exceptions=True)
     for store, answer in zip(opened, answers, strict=True):
         head = f"{store.binding.resource:<12} {store.product:<10} "
@@ -175,15 +184,16 @@ async def _for_each_store(
     return FAILED if failed else 0
 
 
-async def _prepare(store: OpenStore) -> Sequence[str]:
-    return await store.upkeep.prepare() or ["Nothing to do."]
+async def _prepare(store: OpenStore, *, with_ttl: bool) -> Sequence[str]:
+    return await store.store.prepare(with_ttl=with_ttl) or ["Nothing to do."]
 
 
 async def _inspect(store: OpenStore) -> Sequence[str]:
+    await store.store.ping()  # connects; the second one shows what a request will see
     started = time.perf_counter()
-    await store.upkeep.ping()
+    await store.store.ping()
     milliseconds = (time.perf_counter() - started) * 1000
-    found = await store.upkeep.inspect()
+    found = await store.store.inspect()
     where = redact(store.binding.url)
     product = f"{found.product} {found.version}".removesuffix(" -")
     return [
@@ -192,7 +202,7 @@ async def _inspect(store: OpenStore) -> Sequence[str]:
     ]
 
 
-def _settings(loaded: LoadedSettings) -> int:
+def _settings(loaded: LoadedSettings, _: argparse.Namespace) -> int:
     for row in loaded.table():
         print(f"{row.name} = {row.value}   [{row.origin}]")
         print(fill(row.description, 96, initial_indent="    ", subsequent_indent="    "))

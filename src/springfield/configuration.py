@@ -19,7 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from springfield.settings import PREFIX, Settings
+from springfield.settings import PREFIX, Settings, contradictions
 from springfield.stores.url import redact
 
 # What Kubernetes puts into every container for a Service that is named springfield.
@@ -59,9 +59,9 @@ class LoadedSettings:
         return [
             Setting(
                 name=name,
-                value=_shown(getattr(self.settings, name)),
+                value=shown(getattr(self.settings, name)),
                 origin=self.origins.get(name, "default"),
-                default=_shown(field.get_default(call_default_factory=True)),
+                default=shown(field.get_default(call_default_factory=True)),
                 variables=variables_of(name, field),
                 flag=flag_of(name),
                 description=field.description or "",
@@ -105,20 +105,35 @@ def load_settings(flags: Mapping[str, str], file: Path | None) -> LoadedSettings
     mistakes = _unknown_variables()
     try:
         if file is not None and not file.is_file():
-            raise InvalidSettings([*mistakes, f"The settings file {file} does not exist."])
+            raise InvalidSettings([*mistakes, f"The settings file {file} is not there or no file."])
         settings = Loading(**flags)  # type: ignore[arg-type]
     except ValidationError as error:
         origins = _origins(sources)
-        raise InvalidSettings(
-            [*mistakes, *(_sentence(each, origins) for each in error.errors())]
-        ) from None
-    except tomllib.TOMLDecodeError as error:
+        mistakes += [_sentence(each, origins) for each in error.errors()]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings(
             [*mistakes, f"The settings file {file} is not TOML: {error}."]
         ) from None
+    except OSError as error:
+        raise InvalidSettings(
+            [*mistakes, f"The settings file {file} cannot be read: {error.strerror}."]
+        ) from None
+    mistakes += contradictions(_merged(sources))
     if mistakes:
         raise InvalidSettings(mistakes)
     return LoadedSettings(settings, _origins(sources))
+
+
+def _merged(sources: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    names = {
+        variable: name
+        for name, field in Settings.model_fields.items()
+        for variable in variables_of(name, field)
+    }
+    merged: dict[str, Any] = {}
+    for _, values in reversed(sources):
+        merged |= {names.get(key, key): value for key, value in values.items()}
+    return merged
 
 
 def _origins(sources: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
@@ -173,7 +188,8 @@ def _is_secret(name: str) -> bool:
     return any(word in name for word in ("password", "url", "uri", "resources"))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:  # noqa: PLR0911  # a line a type
+    """Return a setting's value for people, without secrets; weather services take keys in queries."""
     match value:
         case None:
             return "-"
@@ -190,5 +206,9 @@ def _shown(value: Any) -> str:
                 )
                 or "-"
             )
+        case frozenset():
+            return ",".join(sorted(value)) or "-"
+        case str() if value.startswith(("http://", "https://")):
+            return redact(value.partition("?")[0]) + ("?***" if "?" in value else "")
         case _:
             return redact(str(value))

@@ -1,9 +1,12 @@
 """In charge of what an operator can set. One table parses the settings and documents them."""
 
+import contextlib
+import importlib.util
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,7 +30,13 @@ from springfield.model import Kind
 from springfield.stores import catalog
 
 PREFIX = "SPRINGFIELD_"
-RESERVED = frozenset({"flanders", "healthcheck", "maggie"})
+RESERVED = frozenset({"flanders", "healthcheck", "maggie", "homers", "lisas", "marges", "bart"})
+
+
+def _http_client(name: str) -> str:
+    if name == "curl" and importlib.util.find_spec("pycurl") is None:
+        raise ValueError("it needs the extra: pip install 'springfield[curl]'")
+    return name
 
 
 def _item_url(url: str) -> str:
@@ -46,6 +55,18 @@ def _object_url(url: str) -> str:
     return url
 
 
+def _objects_url(url: str) -> str:
+    try:
+        catalog.check_objects_url(url)
+    except Misconfigured as error:
+        raise ValueError(str(error)) from None
+    return url
+
+
+def _words(value: Any) -> Any:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
 def _table(value: Any) -> Any:
     try:
         return json.loads(value) if isinstance(value, str) else value
@@ -58,21 +79,35 @@ ObjectUrl = Annotated[str, AfterValidator(_object_url)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
+class Shape(StrEnum):
+    """What a resource that is streamed is."""
+
+    OBJECT = "object"
+    """One object."""
+    OBJECTS = "objects"
+    """Any number of objects, by name."""
+
+
 class ResourceSettings(BaseModel):
     """A resource beside the shipped ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind
-    url: ItemUrl
+    kind: Kind | Literal[Shape.OBJECTS]
+    url: str
+
+    @model_validator(mode="after")
+    def _check_url(self) -> "ResourceSettings":
+        (_objects_url if self.kind is Shape.OBJECTS else _item_url)(self.url)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A resource and the store it is bound to; `kind` is None for the single object."""
+    """A resource and the store that it is bound to."""
 
     resource: str
-    kind: Kind | None
+    kind: Kind | Shape
     url: str
 
 
@@ -98,6 +133,20 @@ class Settings(BaseSettings):
         le=65535,
         validation_alias=AliasChoices("SPRINGFIELD_PORT", "SERVER_PORT"),
         description="The port to listen on; 0 takes a free one.",
+    )
+    unix_socket: Path | None = Field(
+        None, description="A unix socket to listen on as well, for this user and group."
+    )
+    engine: Literal["httptools", "tornado"] = Field(
+        "httptools", description="Which wire engine speaks HTTP: our own, or Tornado's HTTPServer."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="The certificate chain (PEM) to serve HTTPS with; SIGHUP reads it anew."
+    )
+    tls_key: Path | None = Field(None, description="The certificate's key (PEM, unencrypted).")
+    trusted_proxies: str = Field(
+        "",
+        description="Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8, unix.",
     )
     read_only: bool = Field(
         default=False, description="Serve reads alone; every write is answered 405."
@@ -126,6 +175,16 @@ class Settings(BaseSettings):
         10.0,
         description="Seconds that requests in flight may take to finish when the service stops.",
     )
+    wait_limit: int = Field(
+        60, ge=0, le=3600, description="Seconds that a GET may wait for a change; 0 never waits."
+    )
+    wait_tick: Seconds = Field(
+        1.0, description="Seconds between two looks at a store for those who wait."
+    )
+    require_precondition: Annotated[frozenset[str], NoDecode, BeforeValidator(_words)] = Field(
+        frozenset(),
+        description="Resources that take conditional writes alone, separated by commas.",
+    )
     pool_size: int = Field(16, ge=1, le=1000, description="The most connections to each store.")
 
     homers_url: ItemUrl | None = Field(None, description="The store of the homers (JSON).")
@@ -137,7 +196,8 @@ class Settings(BaseSettings):
     )
     resources: Annotated[dict[str, ResourceSettings], NoDecode, BeforeValidator(_table)] = Field(
         default_factory=dict,
-        description="More resources: a table [resources.NAME] with kind (json, text, bytes) and url; in the environment a JSON object.",
+        description="More resources: a table [resources.NAME] with kind (json, text, bytes, objects) "
+        "and url; in the environment a JSON object.",
     )
 
     mongodb_uri: ItemUrl | None = Field(
@@ -212,25 +272,10 @@ class Settings(BaseSettings):
         "fahrenheit", description="The units to ask Open-Meteo for."
     )
     weather_timeout: Seconds = Field(5.0, description="Seconds that the upstream may take.")
-    weather_client: Literal["simple", "curl"] = Field(
+    weather_client: Annotated[Literal["simple", "curl"], AfterValidator(_http_client)] = Field(
         "simple",
         description="Tornado's HTTP client to use; curl needs the extra springfield[curl].",
     )
-
-    @model_validator(mode="after")
-    def _check_together(self) -> "Settings":
-        mistakes = []
-        if (self.aws_s3_bucket is None) != (self.aws_s3_object is None):
-            given, lacking = ("AWS_S3_BUCKET", "AWS_S3_OBJECT")[:: 1 if self.aws_s3_bucket else -1]
-            mistakes.append(f"{given} is set and {lacking} is not; set both or neither")
-        for name in self.resources:
-            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
-                mistakes.append(f"resources: the name {name!r} is not a lower-case word")
-            elif name in RESERVED | {"homers", "lisas", "marges", "bart"}:
-                mistakes.append(f"resources: the name {name!r} is taken by a shipped route")
-        if mistakes:
-            raise ValueError("; ".join(mistakes))
-        return self
 
     @cached_property
     def bindings(self) -> Sequence[Binding]:
@@ -241,7 +286,9 @@ class Settings(BaseSettings):
             Binding("homers", Kind.JSON, self.homers_url or self.mongodb_uri or embedded),
             Binding("lisas", Kind.TEXT, self.lisas_url or self._talk_mysql() or embedded),
             Binding("marges", Kind.BYTES, self.marges_url or self._talk_redis() or embedded),
-            Binding("bart", None, self.bart_url or self._talk_s3() or f"file://{here}/bart"),
+            Binding(
+                "bart", Shape.OBJECT, self.bart_url or self._talk_s3() or f"file://{here}/bart"
+            ),
             *(Binding(name, each.kind, each.url) for name, each in self.resources.items()),
         )
 
@@ -271,3 +318,23 @@ class Settings(BaseSettings):
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def contradictions(values: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each mistake that only shows in several settings together.
+
+    `values` are raw, by setting name, so that these mistakes are found beside all others.
+    """
+    mistakes = []
+    for pair in (("AWS_S3_BUCKET", "AWS_S3_OBJECT"), ("tls_certificate", "tls_key")):
+        given = [name for name in pair if values.get(name.lower())]
+        if len(given) == 1:
+            (lacking,) = set(pair) - set(given)
+            mistakes.append(f"{given[0]} is set and {lacking} is not; set both or neither.")
+    with contextlib.suppress(ValueError, TypeError):  # what it is not is a mistake of its own
+        for name in dict(_table(values.get("resources") or {})):
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
+                mistakes.append(f"resources: the name {name!r} is not a lower-case word.")
+            elif name in RESERVED:
+                mistakes.append(f"resources: the name {name!r} is taken by a shipped route.")
+    return mistakes

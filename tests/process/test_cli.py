@@ -98,3 +98,28 @@ def test_check_warns_of_what_is_risky(
     assert "utf8mb4_general_ci" in lisas
     assert "warning:" in marges
     assert "kept on disk" in marges
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "init"])
+def test_every_url_that_cannot_be_right_is_named(tmp_path: Path, command: str) -> None:
+    wrong = {
+        "SPRINGFIELD_HOMERS_URL": "mysql://root:hun[ter2@host/db",
+        "SPRINGFIELD_LISAS_URL": "mysql://root:hunter2@host",
+        "SPRINGFIELD_MARGES_URL": "redis://:hunter2@a?x=1",
+    }
+    ended = springfield(command, directory=tmp_path, **wrong)
+    assert ended.returncode == 2
+    lines = ended.stderr.splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == ["homers", "lisas", "marges"]
+    assert "hun" not in ended.stderr
+
+
+def test_two_resources_in_one_place_are_warned_of(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    url = f"redis://{redis_server.host}:{redis_server.port}/5"
+    both = {"SPRINGFIELD_HOMERS_URL": url, "SPRINGFIELD_MARGES_URL": url}
+    ended = springfield("check", directory=tmp_path, **both)
+    assert "homers and marges are kept in one place" in ended.stderr
+    apart = {**both, "SPRINGFIELD_HOMERS_URL": url + "?prefix=homer:"}
+    assert "one place" not in springfield("check", directory=tmp_path, **apart).stderr
