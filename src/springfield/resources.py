@@ -73,24 +73,21 @@ class Collection:
 
     async def get(self, raw_name: str) -> Item:
         """Return the item; raise Missing, or Unreadable when it is not of this kind."""
+        return self.served(raw_name, await self._find(parse_name(raw_name)))
+
+    def served(self, raw_name: str, found: Item | None) -> Item:
+        """Return what was found, fit to be served; raise Missing, or Unreadable."""
         name = parse_name(raw_name)
-        found = await self._find(name)
         if found is None:
             raise self._missing(name)
         self._check_readable(name, found)
         return found
 
-    async def wait(self, raw_name: str, condition: Precondition, seconds: float) -> Item:
-        """Return the item as soon as If-None-Match of `condition` is true of it.
-
-        Raises Missing when it is deleted, Unchanged when the time is up.
-        """
-        name = parse_name(raw_name)
-        found = await self.watch.wait(name, lambda item: not _excluded(condition, item), seconds)
-        if found is None:
-            raise self._missing(name)
-        self._check_readable(name, found)
-        return found
+    def wait(
+        self, raw_name: str, condition: Precondition, seconds: float
+    ) -> "asyncio.Future[Item | None]":
+        """Return what will be there when If-None-Match of `condition` is true of it; see Watch."""
+        return self.watch.wait(parse_name(raw_name), condition, seconds)
 
     async def put(
         self,
@@ -203,10 +200,6 @@ class Collection:
     async def page(self, prefix: str, cursor: str | None, limit: int) -> Page:
         """Return up to `limit` (1 to 1000) names that start with `prefix`, in byte order."""
         return await page_of(self._store.names, prefix, cursor, limit)
-
-
-def _excluded(condition: Precondition, item: Item | None) -> bool:
-    return condition.excludes(None if item is None else item.entity_tag)
 
 
 async def page_of(

@@ -16,11 +16,10 @@ Rejected
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from springfield.errors import SpringfieldError, StoreError
-from springfield.model import Item, Name
+from springfield.model import Item, Name, Precondition
 from springfield.stores.store import Store
 
 BATCH_NAMES = 500
@@ -29,21 +28,6 @@ BATCH_BYTES = 16 * 1024 * 1024
 
 JITTER = 0.05
 """The part of a wait by which it may end earlier, so that a herd that came together spreads."""
-
-Found = Item | SpringfieldError | None
-
-
-@dataclass(eq=False, slots=True)
-class _Waiter:
-    is_news: Callable[[Item | None], bool]
-    news: "asyncio.Future[Found]"
-
-
-@dataclass(eq=False, slots=True)
-class _Watched:
-    waiters: set[_Waiter] = field(default_factory=set)
-    size: int = 1024
-    """Bytes of the item when it was read last."""
 
 
 class Unchanged(Exception):
@@ -58,59 +42,54 @@ class Watch:
         self._tick = tick
         self._watched: dict[Name, _Watched] = {}
         self._reading: asyncio.Task[None] | None = None
-        self._failure: StoreError | None = None
+        self.failure: StoreError | None = None
+        """Why the store could not be read at the last tick."""
 
     @property
     def waiting(self) -> int:
         """How many wait."""
         return sum(len(watched.waiters) for watched in self._watched.values())
 
-    async def wait(
-        self, name: Name, is_news: Callable[[Item | None], bool], seconds: float
-    ) -> Item | None:
-        """Return the item as soon as `is_news` is true of it; None is an absent one.
+    def wait(
+        self, name: Name, condition: Precondition, seconds: float
+    ) -> "asyncio.Future[Item | None]":
+        """Return what the name will hold when If-None-Match of `condition` is true of it.
 
-        Raises Unchanged when `seconds` (a little less, so that herds spread) are over, or the
-        store's error if it cannot be read by then.
+        None is an absent item. Fails with Unchanged when `seconds` (a little less, so that herds
+        spread) are over, or with the store's error if it cannot be read by then. A plain future:
+        ten thousand wait at once, and a coroutine each would be a third of their memory.
         """
-        waiter = _Waiter(is_news, asyncio.get_running_loop().create_future())
-        self._watched.setdefault(name, _Watched()).waiters.add(waiter)
+        watched = self._watched.setdefault(name, _Watched())
+        waiter = _Waiter(self, name, condition, asyncio.get_running_loop(), seconds)
+        watched.waiters.add(waiter)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_each_tick())
-        try:
-            async with asyncio.timeout(seconds * (1 - random.uniform(0, JITTER))):  # noqa: S311
-                found = await waiter.news
-        except TimeoutError:
-            raise (self._failure or Unchanged()) from None
-        finally:
-            self._leave(name, waiter)
-        if isinstance(found, SpringfieldError):
-            raise found
-        return found
+        return waiter.news
 
-    def tell(self, name: Name, found: Found) -> None:
+    def tell(self, name: Name, found: Item | SpringfieldError | None) -> None:
         """Say what a name holds now, to those for whom it is news."""
         watched = self._watched.get(name)
         if watched is None:
             return
+        tag = found.entity_tag if isinstance(found, Item) else None
         for waiter in watched.waiters:
-            if waiter.news.done():
-                continue
-            if isinstance(found, SpringfieldError) or waiter.is_news(found):
-                waiter.news.set_result(found)
+            if isinstance(found, SpringfieldError):
+                waiter.fail(found)
+            elif not waiter.condition.excludes(tag):
+                waiter.succeed(found)
 
     def release(self) -> None:
         """Tell everybody that the time is up: the service stops."""
         for watched in self._watched.values():
             for waiter in watched.waiters:
-                if not waiter.news.done():
-                    waiter.news.set_exception(Unchanged())
+                waiter.fail(Unchanged())
 
-    def _leave(self, name: Name, waiter: _Waiter) -> None:
-        watched = self._watched[name]
+    def leave(self, waiter: "_Waiter") -> None:
+        """Forget a waiter that has its answer, or is gone."""
+        watched = self._watched[waiter.name]
         watched.waiters.discard(waiter)
         if not watched.waiters:
-            del self._watched[name]
+            del self._watched[waiter.name]
         if not self._watched and self._reading is not None:
             self._reading.cancel()
             self._reading = None
@@ -121,9 +100,9 @@ class Watch:
             try:
                 for batch in self._batches():
                     await self._read(batch)
-                self._failure = None
+                self.failure = None
             except StoreError as error:
-                self._failure = error
+                self.failure = error
 
     async def _read(self, names: list[Name]) -> None:
         found = await self._store.read(names)
@@ -143,3 +122,49 @@ class Watch:
             batches[-1].append(name)
             room -= watched.size
         return batches
+
+
+class _Waiter:
+    """Somebody who waits for one name."""
+
+    __slots__ = ("_timer", "_watch", "condition", "name", "news")
+
+    def __init__(
+        self,
+        watch: Watch,
+        name: Name,
+        condition: Precondition,
+        loop: asyncio.AbstractEventLoop,
+        seconds: float,
+    ) -> None:
+        self.name = name
+        self.condition = condition
+        self.news: asyncio.Future[Item | None] = loop.create_future()
+        self.news.add_done_callback(self._ended)
+        self._watch = watch
+        early = random.uniform(0, JITTER)  # noqa: S311
+        self._timer = loop.call_later(seconds * (1 - early), self._time_is_up)
+
+    def succeed(self, found: Item | None) -> None:
+        """Give the answer, unless there is one."""
+        if not self.news.done():
+            self.news.set_result(found)
+
+    def fail(self, error: Exception) -> None:
+        """Give an error for an answer, unless there is one."""
+        if not self.news.done():
+            self.news.set_exception(error)
+
+    def _time_is_up(self) -> None:
+        self.fail(self._watch.failure or Unchanged())
+
+    def _ended(self, _: "asyncio.Future[Item | None]") -> None:
+        self._timer.cancel()
+        self._watch.leave(self)
+
+
+@dataclass(eq=False, slots=True)
+class _Watched:
+    waiters: set[_Waiter] = field(default_factory=set)
+    size: int = 1024
+    """Bytes of the item when it was read last."""

@@ -23,11 +23,14 @@ log = logging.getLogger("springfield.stores")
 @asynccontextmanager
 async def sweeping(stores: Sequence[Expiring]) -> AsyncIterator[None]:
     """Sweep each store in a task of its own while the context is open."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_sweep(store)) for store in stores]
+    # Not a task group: it would wrap whatever the service raises into an exception group.
+    tasks = [asyncio.create_task(_sweep(store)) for store in stores]
+    try:
         yield
+    finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _sweep(store: Expiring) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from email.utils import formatdate
 from urllib.parse import urlencode
 
@@ -59,8 +60,11 @@ class ItemHandler(Handler):
         item = await self.collection.get(name)
         if not condition.matches(item.entity_tag):
             raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
-        if condition.excludes(item.entity_tag):
-            item = await self._wait_for_news(name, item)
+        if condition.excludes(item.entity_tag) and (seconds := self._seconds_to_wait()):
+            # Awaited right here: ten thousand may wait, and each coroutine has its price.
+            with suppress(Unchanged):
+                found = await self.collection.wait(name, condition, seconds)
+                item = self.collection.served(name, found)
         self._describe(item)
         if condition.excludes(item.entity_tag):
             self.set_status(304)
@@ -90,16 +94,12 @@ class ItemHandler(Handler):
         await self.collection.delete(name, precondition_of(self.request.headers))
         self.set_status(204)
 
-    async def _wait_for_news(self, name: str, item: Item) -> Item:
-        headers = self.request.headers
-        seconds = seconds_to_wait(headers, self.settings["wait_limit"])
+    def _seconds_to_wait(self) -> int:
+        seconds = seconds_to_wait(self.request.headers, self.settings["wait_limit"])
         if self.request.method == "HEAD" or not seconds or self.traffic.is_draining:
-            return item
+            return 0
         self.set_header("Preference-Applied", f"wait={seconds}")
-        try:
-            return await self.collection.wait(name, precondition_of(headers), seconds)
-        except Unchanged:
-            return item
+        return seconds
 
     def _describe(self, item: Item) -> None:
         self.set_header("Etag", f'"{item.entity_tag}"')
