@@ -1,7 +1,5 @@
-"""In charge of the S3 endpoints that the tests of S3 share: SeaweedFS, moto, and s3rver."""
+"""In charge of the S3 endpoints that the tests of S3 share: SeaweedFS, moto, and moto without conditions."""
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.servers.missing import ServerMissing, report_missing
 from tests.servers.process import ServerProcess, free_port
 from tests.servers.s3 import S3Server
 
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BUCKET = "moto-bucket"
-_S3RVER = "s3rver@3.7.1"
-_S3RVER_KEY = "S3RVER"
 
 EndpointSetter = Callable[[str], None]
 
@@ -85,49 +80,36 @@ def moto(moto_url: str, use_endpoint: EndpointSetter) -> str:
 
 
 @pytest.fixture(scope="module")
-def s3rver_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start s3rver, which ignores the conditions of every write."""
-    directory = tmp_path_factory.mktemp("s3rver")
-    program = _installed(directory)
+def forgetful_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start moto without its knowledge of conditions, as some S3 servers are (s3rver, say)."""
     port = free_port()
-    argv = [
-        str(program),
-        "-d",
-        str(directory),
-        "-a",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "--no-vhost-buckets",
-    ]
-    with _running(argv, directory, port, _S3RVER_KEY) as url:
+    argv = [sys.executable, "-c", _FORGETFUL, str(port)]
+    with _running(argv, tmp_path_factory.mktemp("forgetful"), port, "homer") as url:
         yield url
 
 
 @pytest.fixture
-def s3rver(
-    s3rver_url: str, use_endpoint: EndpointSetter, monkeypatch: pytest.MonkeyPatch
-) -> Iterator["S3Client"]:
-    use_endpoint(s3rver_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", _S3RVER_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", _S3RVER_KEY)
-    client = _client(s3rver_url, _S3RVER_KEY)
+def forgetful(forgetful_url: str, use_endpoint: EndpointSetter) -> Iterator["S3Client"]:
+    use_endpoint(forgetful_url)
+    client = _client(forgetful_url)
     yield client
     client.close()
 
 
-def _installed(directory: Path) -> Path:
-    """Return s3rver's program; it is npm's, so its absence fails no CI that has no npm."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("SERVER MISSING. No npm, hence no S3 endpoint that ignores conditions.")
-    argv = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", _S3RVER]
-    done = subprocess.run(
-        argv, cwd=directory, capture_output=True, text=True, timeout=100, check=False
-    )
-    if done.returncode:
-        report_missing(ServerMissing(f"npm cannot install {_S3RVER}. {done.stderr[-500:]}"))
-    return directory / "node_modules" / ".bin" / "s3rver"
+_FORGETFUL = """
+import sys
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+moto = DomainDispatcherApplication(create_backend_app)
+
+def forgetful(environ, start_response):
+    for field in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"):
+        environ.pop(field, None)
+    return moto(environ, start_response)
+
+run_simple("127.0.0.1", int(sys.argv[1]), forgetful, threaded=True)
+"""
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def _keys(client: "S3Client", bucket: str, prefix: str) -> list[str]:
 
 
 async def test_where_conditions_are_ignored_swaps_are_refused_and_nothing_changes(
-    s3rver: "S3Client",
+    forgetful: "S3Client",
 ) -> None:
     async with open_store(f"s3://{BUCKET}/items/", TEXTS) as store:
         await write_one(store, "homer", b"doh")
@@ -49,12 +49,12 @@ async def test_where_conditions_are_ignored_swaps_are_refused_and_nothing_change
                 await store.swap(HOMER, expected, new)
         assert await read_one(store, "homer") == b"doh"
         assert await store.delete([HOMER]) == {}
-    assert _keys(s3rver, BUCKET, "items/") == []
+    assert _keys(forgetful, BUCKET, "items/") == []
 
 
 @pytest.mark.parametrize("size", [1, 9 * MEBIBYTE])
 async def test_where_conditions_are_ignored_conditional_uploads_are_refused_before_they_are_read(
-    s3rver: "S3Client", size: int
+    forgetful: "S3Client", size: int
 ) -> None:
     read = 0
 
@@ -73,7 +73,7 @@ async def test_where_conditions_are_ignored_conditional_uploads_are_refused_befo
             await bart.delete(Expected(old.entity_tag))
         assert read == 0
         assert await read_all(bart) == (b"old", old)
-    assert _keys(s3rver, BUCKET, "objects/") == ["objects/bart"]
+    assert _keys(forgetful, BUCKET, "objects/") == ["objects/bart"]
 
 
 # An endpoint that obeys them in some requests: moto's CompleteMultipartUpload ignores If-Match.
