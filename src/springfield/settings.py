@@ -1,7 +1,7 @@
 """In charge of what an operator can set. One table parses the settings and documents them."""
 
 import contextlib
-import importlib.util
+import importlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -34,8 +34,13 @@ RESERVED = frozenset({"flanders", "healthcheck", "maggie", "homers", "lisas", "m
 
 
 def _http_client(name: str) -> str:
-    if name == "curl" and importlib.util.find_spec("pycurl") is None:
-        raise ValueError("it needs the extra: pip install 'springfield[curl]'")
+    if name == "curl":
+        try:
+            importlib.import_module("pycurl")
+        except ImportError as error:
+            raise ValueError(
+                f"it needs the extra: pip install 'springfield[curl]' ({error})"
+            ) from None
     return name
 
 
@@ -93,13 +98,18 @@ class ResourceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind | Literal[Shape.OBJECTS]
+    kind: Literal["json", "text", "bytes", "objects"]
     url: str
 
     @model_validator(mode="after")
     def _check_url(self) -> "ResourceSettings":
-        (_objects_url if self.kind is Shape.OBJECTS else _item_url)(self.url)
+        (_objects_url if self.kind == "objects" else _item_url)(self.url)
         return self
+
+    @property
+    def shape(self) -> Kind | Shape:
+        """What the resource holds."""
+        return Shape.OBJECTS if self.kind == "objects" else Kind(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,8 @@ class Settings(BaseSettings):
         description="The port to listen on; 0 takes a free one.",
     )
     unix_socket: Path | None = Field(
-        None, description="A unix socket to listen on as well, for this user and group."
+        None,
+        description="A unix socket to listen on as well, for this user and group; with a certificate it speaks TLS, too.",
     )
     engine: Literal["httptools", "tornado"] = Field(
         "httptools", description="Which wire engine speaks HTTP: our own, or Tornado's HTTPServer."
@@ -289,7 +300,7 @@ class Settings(BaseSettings):
             Binding(
                 "bart", Shape.OBJECT, self.bart_url or self._talk_s3() or f"file://{here}/bart"
             ),
-            *(Binding(name, each.kind, each.url) for name, each in self.resources.items()),
+            *(Binding(name, each.shape, each.url) for name, each in self.resources.items()),
         )
 
     def _talk_mysql(self) -> str | None:

@@ -103,7 +103,7 @@ def test_check_warns_of_what_is_risky(
 @pytest.mark.parametrize("command", ["serve", "check", "init"])
 def test_every_url_that_cannot_be_right_is_named(tmp_path: Path, command: str) -> None:
     wrong = {
-        "SPRINGFIELD_HOMERS_URL": "mysql://root:hun[ter2@host/db",
+        "SPRINGFIELD_HOMERS_URL": "mysql://root:hunter2@host:99999/db",
         "SPRINGFIELD_LISAS_URL": "mysql://root:hunter2@host",
         "SPRINGFIELD_MARGES_URL": "redis://:hunter2@a?x=1",
     }
@@ -121,5 +121,17 @@ def test_two_resources_in_one_place_are_warned_of(
     both = {"SPRINGFIELD_HOMERS_URL": url, "SPRINGFIELD_MARGES_URL": url}
     ended = springfield("check", directory=tmp_path, **both)
     assert "homers and marges are kept in one place" in ended.stderr
+    alike = f"redis://localhost:{redis_server.port}/5?prefix="
+    ended = springfield("check", directory=tmp_path, **{**both, "SPRINGFIELD_HOMERS_URL": alike})
+    assert "homers and marges are kept in one place" in ended.stderr
     apart = {**both, "SPRINGFIELD_HOMERS_URL": url + "?prefix=homer:"}
     assert "one place" not in springfield("check", directory=tmp_path, **apart).stderr
+
+
+def test_a_url_that_cannot_be_read_is_named_beside_all_other_mistakes(tmp_path: Path) -> None:
+    wrong = {"SPRINGFIELD_HOMERS_URL": "redis://[", "SPRINGFIELD_PORT": "70000"}
+    ended = springfield("settings", directory=tmp_path, **wrong)
+    assert ended.returncode == 2
+    assert "homers_url" in ended.stderr
+    assert "port" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 2

@@ -60,6 +60,33 @@ def test_a_signal_stops_it_cleanly_and_finishes_what_is_in_flight(
         assert service.get("/api/v1/lisas/slow").body == b"sax"
 
 
+@pytest.mark.parametrize("engine", ["httptools", "tornado"])
+def test_a_refused_body_that_never_comes_does_not_delay_the_stop(
+    tmp_path: Path, engine: str
+) -> None:
+    service = ServiceProcess(tmp_path, f"--engine={engine}")
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        head = (
+            b"GET /api/v1/flanders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\nx"
+        )
+        client.sendall(head)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+        started = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - started < 5
+    assert "ERROR" not in service.errors()
+
+
+@pytest.mark.parametrize("engine", ["httptools", "tornado"])
+def test_a_download_that_was_taken_whole_is_logged_as_such(tmp_path: Path, engine: str) -> None:
+    with running(tmp_path, f"--engine={engine}") as service:
+        service.post("/api/v1/bart", b"Ay caramba!" * 1000)
+        for _ in range(10):
+            assert len(service.get("/api/v1/bart").body) == 11_000
+        assert " 499 " not in service.errors()
+        assert "ERROR" not in service.errors()
+
+
 def test_idle_connections_do_not_delay_the_stop(tmp_path: Path) -> None:
     service = ServiceProcess(tmp_path)
     connection = http.client.HTTPConnection("127.0.0.1", service.port)

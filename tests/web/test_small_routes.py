@@ -38,6 +38,8 @@ def test_maggie_understands_both_upstreams(
         (200, b'{"current": {"temperature_2m": 5, "weather_code": 1234}}'),
         (200, b'{"query": {"results": {"channel": {"item": {"condition": {"temp": "x"}}}}}}'),
         (200, b'{"current": {"temperature_2m": true, "weather_code": 3}}'),
+        (200, b'{"current": {"temperature_2m": 5, "weather_code": true}}'),
+        (200, json.dumps(TALK).replace('"52"', "true").encode()),
         (200, json.dumps(TALK).replace("Cloudy", "\\ud800").encode()),
         (200, json.dumps(TALK).replace("Cloudy", "a\\r\\nb").encode()),
         (200, b" " * 300_000 + json.dumps(OPEN_METEO).encode()),

@@ -11,7 +11,7 @@ from typing import cast
 from springfield.errors import Misconfigured
 from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, StoreOptions
-from springfield.stores.url import redact
+from springfield.stores.url import redact, split, take_parameters
 
 _ITEM_STORES = {
     "sqlite": "sqlite",
@@ -47,9 +47,16 @@ def product_of(url: str) -> str:
 
 def place_of(url: str, resource: str) -> str:
     """Return a text that is equal for two resources that would be kept in the same place."""
+    scheme = url.partition(":")[0]
+    if scheme in {"redis", "rediss"}:
+        address, ours = take_parameters(url, {"prefix"})
+        parts = split(address)
+        host = (parts.hostname or "").replace("localhost", "127.0.0.1")
+        database = parts.path.strip("/") or "0"
+        return f"redis {host} {parts.port or 6379} {database} {ours.get('prefix', '')}"
     by_resource = {"sqlite", "mongodb", "mongodb+srv", "mysql"}
     own_name = not re.search(r"[?&](table|collection)=", url)
-    return f"{url} {resource}" if url.partition(":")[0] in by_resource and own_name else url
+    return f"{url} {resource}" if scheme in by_resource and own_name else url
 
 
 def check_item_url(url: str) -> None:
@@ -96,4 +103,6 @@ def _package(url: str, adapters: dict[str, str], what: str) -> str:
     if scheme not in adapters:
         known = ", ".join(f"{known}:" for known in sorted(adapters))
         raise Misconfigured(f"No store for {what} is known at {redact(url)!r}; use one of {known}.")
+    if not scheme.startswith("mongodb"):  # which has a grammar of its own: several hosts
+        split(url)
     return f"springfield.stores.{adapters[scheme]}"

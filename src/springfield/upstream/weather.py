@@ -163,14 +163,16 @@ def _limit_answer(curl: Any) -> None:
 
 
 def _open_meteo(current: Any) -> Condition:
-    temperature = current["temperature_2m"]
-    if isinstance(temperature, bool):
+    temperature, code = current["temperature_2m"], current["weather_code"]
+    if isinstance(temperature, bool) or isinstance(code, bool):
         raise TypeError
-    return Condition(round(temperature), WMO_CODES[current["weather_code"]])
+    return Condition(round(temperature), WMO_CODES[code])
 
 
 def _talk(condition: Any) -> Condition:
     if not isinstance(condition["text"], str) or not condition["text"].isprintable():
+        raise TypeError
+    if isinstance(condition["temp"], bool):
         raise TypeError
     return Condition(round(float(condition["temp"])), condition["text"])
 

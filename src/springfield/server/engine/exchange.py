@@ -50,6 +50,9 @@ class Wire(Protocol):
 class Exchange(HTTPConnection):
     """One request, from the end of its head to the end of its answer."""
 
+    lingers = True
+    """After an early answer the engine reads the rest of the request away, so that it arrives."""
+
     delegate: HTTPMessageDelegate
 
     def __init__(self, wire: Wire, head: Head) -> None:

@@ -153,10 +153,12 @@ class Handler(RequestHandler):
         self.write_problem(problem_of(error))
         self.set_header("Connection", "close")
         self.set_header("Content-Length", sum(len(part) for part in self._write_buffer))
-        _ = self.flush()
-        # A client that waits for 100 sends no body; and no 100 may follow the answer.
-        if "Expect" in self.request.headers:
+        # Our engine reads the rest away by itself. A client that waits for 100 sends no body, and no
+        # 100 may follow the answer.
+        if "Expect" in self.request.headers or getattr(self.request.connection, "lingers", False):
             _ = self.finish()
+        else:
+            self.flush().add_done_callback(self._landed)
         # When the body has been read away, Tornado calls the method: nothing is left to do.
         setattr(self, (self.request.method or "").lower(), self._end)
 
@@ -225,8 +227,10 @@ class Handler(RequestHandler):
     def on_connection_close(self) -> None:
         """Take note that the client went away before the answer, and stop reading for it."""
         super().on_connection_close()
-        self.is_abandoned = True
         self._landed()
+        if self._refused or self._finished:
+            return  # it had its answer
+        self.is_abandoned = True
         if self._task is not None and self.request.method in READS:
             self._task.cancel()
 

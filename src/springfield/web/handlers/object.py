@@ -155,15 +155,21 @@ class ObjectHandler(Handler):
     async def _send(self, opened: OpenObject, part: Part | None) -> bool:
         if self._describe(opened.info):
             return True
+        left = opened.info.size
         if part is not None:
+            left = part.stop - part.start
             self.set_status(206)
             self.set_header(
                 "Content-Range", f"bytes {part.start}-{part.stop - 1}/{opened.info.size}"
             )
-            self.set_header("Content-Length", part.stop - part.start)
+            self.set_header("Content-Length", left)
         with suppress(StreamClosedError):  # the client went away: nothing is left to do
             async for chunk in opened.chunks:
+                left -= len(chunk)
                 self.write(chunk)
+                if not left:  # a client that has all may be gone before the store lets go
+                    _ = self.finish()
+                    break
                 await self.flush()
         return True
 
