@@ -6,8 +6,12 @@ import random
 import threading
 import time
 
+import pytest
+
 from tests.linearizability import Operation, violations
 from tests.service import ServiceProcess
+
+pytestmark = pytest.mark.timeout(600)  # thousands of requests, on slow machines, too
 
 CLIENTS = 8
 NAMES = ["a", "b", "c", "d"]

@@ -5,7 +5,11 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.service import ServiceProcess
+
+pytestmark = pytest.mark.timeout(600)  # thousands of requests, on slow machines, too
 
 NAMES = 5000
 WRITERS = 100

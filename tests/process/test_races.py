@@ -10,6 +10,8 @@ import pytest
 
 from tests.service import ServiceProcess
 
+pytestmark = pytest.mark.timeout(600)  # thousands of requests, on slow machines, too
+
 RACERS = 50
 
 
