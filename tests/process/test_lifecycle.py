@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.mongodb import MongodbServer
 from tests.servers.mysql import MysqlServer
 from tests.service import ServiceProcess, clean_environment, running, springfield
 
@@ -190,6 +191,18 @@ def test_a_store_that_is_unreachable_does_not_stop_the_others(tmp_path: Path) ->
         health = service.get("/api/v1/healthcheck")
         assert health.status == 503
         assert health.problem["failed"] == ["homers", "marges", "bart"]
+
+
+def test_a_missing_unique_index_is_warned_of_at_start(
+    tmp_path: Path, mongodb_server: MongodbServer
+) -> None:
+    url = {"SPRINGFIELD_HOMERS_URL": f"{mongodb_server.url}?collection=started"}
+    with running(tmp_path, **url) as service:
+        assert "unique index" in service.errors()
+    assert springfield("init", directory=tmp_path, **url).returncode == 0
+    (tmp_path / "service.log").unlink()
+    with running(tmp_path, **url) as service:
+        assert "unique index" not in service.errors()
 
 
 def test_two_processes_share_one_data_directory(tmp_path: Path) -> None:

@@ -496,8 +496,10 @@ class ObjectStoreContract:
 
     async def test_it_is_healthy_with_and_without_an_object(self, store: ObjectStore) -> None:
         await store.ping()
+        assert await store.stat() is None
         await write(store, in_chunks(b"doh"), None)
         await store.ping()
+        assert await store.stat() is not None
 
     async def test_it_says_what_it_is(self, store: ObjectStore) -> None:
         inspection = await store.inspect()

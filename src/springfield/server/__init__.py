@@ -1,1 +1,4 @@
-"""The running process: `lifecycle.py` binds, serves and stops."""
+"""The running process: `lifecycle.py` binds, serves and stops; `engine/` speaks HTTP.
+
+May import `assembly`, `settings` and `web`. Start at `lifecycle.py`.
+"""

@@ -7,6 +7,8 @@ Contract
     * *One fails alone*: what is wrong with one name of a batch (it holds a list, its value is
       too long) is in that name's outcome; what is wrong with the store is raised as
       `Unavailable`, `OutcomeUnknown` or `Misconfigured`.
+    * Where names have servers or requests of their own (a Redis cluster, S3), what is wrong with the
+      store is raised only when it is true of all of them; else it is in those names' outcomes.
     * *The store decides*: `swap` carries the very value that was read as its condition, in the
       write itself. Nothing is locked, and nothing is read in between.
     * *Lifetimes* are by the store's clock, to the millisecond. From its end on an item is absent
@@ -17,9 +19,6 @@ Contract
     * *Exact*: names and contents come back byte for byte, or are refused (`NotStorable`,
       `NameCollision`); nothing is folded, cut or put into another name's place.
     * No driver exception escapes; it is the `__cause__` of ours.
-
-Order
-    Outermost first: `Guarded`, adapter.
 
 Cancellation
     A cancelled call leaves the store usable, and its reply never reaches another caller. A write
