@@ -5,7 +5,8 @@ import pytest
 
 from springfield.configuration import InvalidSettings, load_settings
 from springfield.model import Kind
-from springfield.settings import Binding, Settings, Shape
+from springfield.settings.fields import Binding, Shape
+from springfield.settings.table import Settings
 from tests.service import clean_environment
 
 

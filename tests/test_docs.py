@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from springfield.configuration import flag_of, load_settings, variables_of
-from springfield.settings import Settings
+from springfield.settings.table import Settings
 from springfield.web.problems import CODES
 from tests.service import running
 

@@ -15,7 +15,8 @@ from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.resources import Collection
-from springfield.settings import Binding, Settings, Shape
+from springfield.settings.fields import Binding, Shape
+from springfield.settings.table import Settings
 from springfield.stores import catalog
 from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, Expiring, StoreOptions

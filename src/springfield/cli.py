@@ -22,7 +22,8 @@ from springfield.assembly import OpenStore, open_stores, shared_places
 from springfield.configuration import InvalidSettings, LoadedSettings, flag_of, load_settings, shown
 from springfield.errors import Misconfigured, SpringfieldError
 from springfield.server.lifecycle import CannotStart, run
-from springfield.settings import PREFIX, Settings, Shape
+from springfield.settings.fields import PREFIX, Shape
+from springfield.settings.table import Settings
 from springfield.stores import catalog
 from springfield.stores.url import redact
 

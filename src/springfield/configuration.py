@@ -19,7 +19,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from springfield.settings import PREFIX, Settings, contradictions
+from springfield.settings.fields import PREFIX
+from springfield.settings.table import Settings, contradictions
 from springfield.stores.url import redact
 
 # What Kubernetes puts into every container for a Service that is named springfield.

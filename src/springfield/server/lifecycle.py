@@ -18,7 +18,7 @@ from springfield.server.listener import CannotListen, listen_tcp, listening_unix
 from springfield.server.loop import new_event_loop
 from springfield.server.proxy import TrustedProxies
 from springfield.server.tls import BadCertificate, Certificate
-from springfield.settings import Settings
+from springfield.settings.table import Settings
 from springfield.web.routes import Service, make_app
 
 log = logging.getLogger("springfield.server")
