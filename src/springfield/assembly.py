@@ -14,6 +14,8 @@ from springfield.errors import Misconfigured, SpringfieldError, Unsuitable
 from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
+from springfield.observability.events import Events
+from springfield.observability.logs import log_events
 from springfield.resources import Collection
 from springfield.settings.fields import Binding, Shape
 from springfield.settings.table import Settings
@@ -101,6 +103,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
     A store that is unreachable is warned of and does not stop the service; raises Unsuitable for
     one that could never hold its resource.
     """
+    events = Events()
+    log_events(events)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_stores(settings))
         weather = await stack.enter_async_context(_open_weather(settings))
@@ -110,7 +114,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
         if not settings.read_only:
             expiring = [each.store for each in opened if hasattr(each.store, "sweep")]
             await stack.enter_async_context(sweeping(cast("list[Expiring]", expiring)))
-        yield _service(settings, opened, weather)
+        yield _service(settings, opened, weather, events)
 
 
 @asynccontextmanager
@@ -124,7 +128,9 @@ async def _open_weather(settings: Settings) -> AsyncIterator[Weather]:
         yield weather
 
 
-def _service(settings: Settings, opened: Sequence[OpenStore], weather: Weather) -> Service:
+def _service(
+    settings: Settings, opened: Sequence[OpenStore], weather: Weather, events: Events
+) -> Service:
     collections, singles, object_collections = [], [], []
     for each in opened:
         name, kind = each.binding.resource, each.binding.kind
@@ -148,6 +154,7 @@ def _service(settings: Settings, opened: Sequence[OpenStore], weather: Weather) 
         health=Health(components, settings.health_timeout),
         safety=Safety(is_loopback_name(settings.host), settings.read_only),
         traffic=Traffic(),
+        events=events,
         wait_limit=settings.wait_limit,
         needs_precondition=settings.require_precondition,
     )

@@ -114,6 +114,11 @@ class Unavailable(StoreError):
     code = "not-done"
     temporary = True
 
+    def __init__(self, detail: str, *, slow: bool = False, retry_after: float = 1.0) -> None:
+        super().__init__(detail, slow=slow)
+        self.retry_after = retry_after
+        """Seconds from now when asking again makes sense."""
+
 
 class ListingTooExpensive(StoreError):
     """A page of names could not be found in time: the store must look at too many keys."""

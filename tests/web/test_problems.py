@@ -15,6 +15,7 @@ from springfield.errors import SpringfieldError, StoreError
 from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
+from springfield.observability.events import Events
 from springfield.resources import Collection
 from springfield.web.problems import CODES
 from springfield.web.routes import Service, make_app
@@ -66,6 +67,7 @@ def service_that_fails(error: Exception) -> Service:
         health=Health([Component("homers", "MongoDB", failing.ping)], 1),
         safety=Safety(loopback_only=True, read_only=False),
         traffic=Traffic(),
+        events=Events(),
         wait_limit=1,
     )
 

@@ -1,24 +1,28 @@
-"""In charge of the line that is logged for each request."""
+"""In charge of saying that a request is over, whoever listens: logs, metrics, traces."""
 
-import logging
+from typing import cast
 
 from tornado.web import RequestHandler
 
-log = logging.getLogger("springfield.access")
-
+from springfield.observability.events import RequestFinished
+from springfield.web.handlers.base import Handler
 
 CLIENT_CLOSED_REQUEST = 499
-"""What is logged, after nginx, for a client that went away before its answer."""
+"""What is told, after nginx, for a client that went away before its answer."""
 
 
-def log_request(handler: RequestHandler) -> None:
-    """Log method, path, status and milliseconds; never a body or a header."""
+def report(finished: RequestHandler) -> None:
+    """Publish what is to be told of a request: Tornado's `log_function`."""
+    handler = cast("Handler", finished)
     request = handler.request
-    is_abandoned = getattr(handler, "is_abandoned", False)
-    log.info(
-        "%s %s %d %.1fms",
-        request.method,
-        request.path,
-        CLIENT_CLOSED_REQUEST if is_abandoned else handler.get_status(),
-        request.request_time() * 1000,
+    handler.events.publish(
+        RequestFinished(
+            request.method or "",
+            handler.route,
+            request.path,
+            CLIENT_CLOSED_REQUEST if handler.is_abandoned else handler.get_status(),
+            handler.size,
+            request.request_time(),
+            handler.trace,
+        )
     )

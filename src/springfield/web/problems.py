@@ -5,6 +5,7 @@ Every error answer is `application/problem+json` with `type`, `title`, `status`,
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -228,5 +229,5 @@ def _of_ours(error: SpringfieldError) -> Problem:
     if isinstance(error, StoreError) and error.slow:
         status = 504
     elif isinstance(error, Unavailable):
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     return Problem(error.code, status, str(error), headers)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tornado.web import Application, url
+from tornado.routing import URLSpec
+from tornado.web import Application, RequestHandler
 
 from springfield.health import Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
+from springfield.observability.events import Events
 from springfield.resources import Collection
 from springfield.upstream.weather import Weather
-from springfield.web.access import log_request
+from springfield.web.access import report
 from springfield.web.handlers.base import NotFoundHandler
 from springfield.web.handlers.flanders import FlandersHandler
 from springfield.web.handlers.healthcheck import HealthcheckHandler
@@ -33,6 +35,7 @@ class Service:
     health: Health
     safety: Safety
     traffic: Traffic
+    events: Events
     wait_limit: int
     """Seconds that a GET may wait for a change."""
     needs_precondition: frozenset[str] = frozenset()
@@ -47,34 +50,50 @@ class Service:
 def make_app(service: Service) -> Application:
     """Return the application with all its routes."""
     needing = service.needs_precondition
-    arguments: dict[str, object]
     routes = [
-        url(r"/api/v1/flanders", FlandersHandler),
-        url(r"/api/v1/healthcheck", HealthcheckHandler, {"health": service.health}),
-        url(r"/api/v1/maggie", MaggieHandler, {"weather": service.weather}),
-        url(r"/problems/([a-z-]+)", ProblemHandler),
+        _route("/api/v1/flanders", FlandersHandler),
+        _route("/api/v1/healthcheck", HealthcheckHandler, health=service.health),
+        _route("/api/v1/maggie", MaggieHandler, weather=service.weather),
+        _route("/problems/{code}", ProblemHandler),
     ]
     for single in service.singles:  # bart
-        arguments = {"objects": single, "needs_precondition": single.resource in needing}
-        routes += [url(rf"/api/v1/{single.resource}", ObjectHandler, arguments)]
-    for objects in service.object_collections:
-        arguments = {"objects": objects, "needs_precondition": objects.resource in needing}
+        needs = single.resource in needing
         routes += [
-            url(rf"/api/v1/{objects.resource}/?", NamesHandler, {"collection": objects}),
-            url(rf"/api/v1/{objects.resource}/(.+)", ObjectHandler, arguments),
+            _route(
+                f"/api/v1/{single.resource}",
+                ObjectHandler,
+                objects=single,
+                needs_precondition=needs,
+            )
+        ]
+    for objects in service.object_collections:
+        path, needs = f"/api/v1/{objects.resource}", objects.resource in needing
+        routes += [
+            _route(path, NamesHandler, "/?", collection=objects),
+            _route(f"{path}/{{name}}", ObjectHandler, objects=objects, needs_precondition=needs),
         ]
     for items in service.collections:  # homers, lisas, marges
+        path, needs = f"/api/v1/{items.resource}", items.resource in needing
         handler = JSONItemHandler if items.kind is Kind.JSON else ItemHandler
-        arguments = {"collection": items, "needs_precondition": items.resource in needing}
         routes += [
-            url(rf"/api/v1/{items.resource}/?", NamesHandler, {"collection": items}),
-            url(rf"/api/v1/{items.resource}/(.+)", handler, arguments),
+            _route(path, NamesHandler, "/?", collection=items),
+            _route(f"{path}/{{name}}", handler, collection=items, needs_precondition=needs),
         ]
     return Application(
         routes,
         default_handler_class=NotFoundHandler,
-        log_function=log_request,
+        default_handler_args={"route": "(none)"},
+        log_function=report,
         safety=service.safety,
         traffic=service.traffic,
+        events=service.events,
         wait_limit=service.wait_limit,
     )
+
+
+def _route(
+    template: str, handler: type[RequestHandler], end: str = "", **arguments: object
+) -> URLSpec:
+    """Return a route; metrics and traces know its requests by the template."""
+    pattern = template.replace("{name}", "(.+)").replace("{code}", "([a-z-]+)")
+    return URLSpec(pattern + end, handler, {"route": template, **arguments})

@@ -5,10 +5,9 @@ Bodies are streamed to `take`, so that a request is refused before it is read, w
 
 import asyncio
 import logging
-import os
 import re
 from asyncio import Future
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
 
 from springfield.errors import SpringfieldError, StoreError, UpstreamError
+from springfield.observability.events import Events, RequestStarted
+from springfield.observability.trace_context import TraceContext, current, trace_context_of
 from springfield.resources import too_large
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
 from springfield.web.safety import READS, Safety
@@ -31,8 +32,6 @@ STRAY_BODY_LIMIT = 64 * 1024
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-
 log = logging.getLogger("springfield.web")
 
 
@@ -47,9 +46,18 @@ class Handler(RequestHandler):
     _refused = False
     _received = 0
     _in_flight = False
+    _trace: TraceContext | None = None
     _task: "asyncio.Task[Any] | None" = None
+    size = 0
+    """Bytes of content that were answered."""
     is_abandoned = False
     """Whether the client went away before it had its answer."""
+
+    def _take_route(self, route: str) -> None:
+        """Take the template of the route."""
+        self.route = route
+
+    initialize: Callable[..., None] = _take_route  # a subclass takes what its route gives it
 
     def set_default_headers(self) -> None:
         """Say as little about the server as the standard allows, and forbid guessing types."""
@@ -62,6 +70,8 @@ class Handler(RequestHandler):
         """Refuse what can be refused before the body is read."""
         self._in_flight = True
         self.traffic.begin()
+        current.set(self.trace)
+        self.events.publish(RequestStarted(self.request.method or "", self.route, self.trace))
         self._task = asyncio.current_task()
         try:
             self._check()
@@ -105,6 +115,12 @@ class Handler(RequestHandler):
     def _has_body(self) -> bool:
         headers = self.request.headers
         return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+
+    @property
+    def events(self) -> Events:
+        """Where to say what happened."""
+        events: Events = self.settings["events"]
+        return events
 
     @property
     def traffic(self) -> Traffic:
@@ -173,12 +189,11 @@ class Handler(RequestHandler):
         return value.decode(errors="surrogateescape")
 
     @property
-    def trace_id(self) -> str:
-        """The id under which logs speak of this request (W3C Trace Context, or our own)."""
-        if not hasattr(self, "_trace_id"):
-            given = _TRACE_PARENT.fullmatch(self.request.headers.get("Traceparent", ""))
-            self._trace_id = given[1] if given else os.urandom(16).hex()
-        return self._trace_id
+    def trace(self) -> TraceContext:
+        """The ids under which logs and traces speak of this request."""
+        if self._trace is None:
+            self._trace = trace_context_of(self.request.headers.get("Traceparent", ""))
+        return self._trace
 
     # Errors.
 
@@ -199,7 +214,7 @@ class Handler(RequestHandler):
             self.set_header("Allow", self.allowed)
         self.set_header("Content-Type", MEDIA_TYPE)
         self.set_header("Cache-Control", "no-store")
-        self.write(problem.body(self.request.path, self.trace_id))
+        self.write(problem.body(self.request.path, self.trace.trace_id))
 
     def log_exception(
         self,
@@ -210,13 +225,19 @@ class Handler(RequestHandler):
         """Log what an operator must know: failures of stores in a line, defects with their trace."""
         match value:
             case StoreError() | UpstreamError():
-                log.warning("%s trace=%s cause=%r", value, self.trace_id, value.__cause__)
+                log.warning("%s trace=%s cause=%r", value, self.trace.trace_id, value.__cause__)
             case SpringfieldError() | HTTPRefusal() | HTTPError():
                 pass
             case _:
-                log.error("defect trace=%s", self.trace_id, exc_info=(typ, value, tb))  # type: ignore[arg-type]
+                log.error("defect trace=%s", self.trace.trace_id, exc_info=(typ, value, tb))  # type: ignore[arg-type]
 
     # In flight.
+
+    def flush(self, include_footers: bool = False) -> "Future[None]":
+        """Send what was written, and count it."""
+        if self.request.method != "HEAD":
+            self.size += sum(map(len, self._write_buffer))
+        return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
         """End the answer; the request is in flight until its last byte is handed to the kernel."""

@@ -10,8 +10,9 @@ from springfield.web.problems import Problem
 class HealthcheckHandler(Handler):
     """`/api/v1/healthcheck`."""
 
-    def initialize(self, health: Health) -> None:
+    def initialize(self, route: str, health: Health) -> None:
         """Take the components to ask."""
+        super().initialize(route)
         self.health = health
 
     async def get(self) -> None:

@@ -7,8 +7,9 @@ from springfield.web.handlers.base import Handler
 class MaggieHandler(Handler):
     """`/api/v1/maggie`."""
 
-    def initialize(self, weather: Weather) -> None:
+    def initialize(self, route: str, weather: Weather) -> None:
         """Take the upstream."""
+        super().initialize(route)
         self.weather = weather
 
     async def get(self) -> None:

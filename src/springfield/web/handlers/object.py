@@ -51,9 +51,10 @@ class ObjectHandler(Handler):
     METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
     def initialize(
-        self, objects: SingleObject | ObjectCollection, needs_precondition: bool
+        self, route: str, objects: SingleObject | ObjectCollection, needs_precondition: bool
     ) -> None:
         """Take the route's object or objects."""
+        super().initialize(route)
         self.objects = objects
         self.body_limit = objects.object_limit
         self._needs_precondition = needs_precondition

@@ -29,8 +29,9 @@ class ItemHandler(Handler):
 
     METHODS: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
-    def initialize(self, collection: Collection, needs_precondition: bool) -> None:
+    def initialize(self, route: str, collection: Collection, needs_precondition: bool) -> None:
         """Take the route's collection."""
+        super().initialize(route)
         self.collection = collection
         self.body_limit = collection.item_limit
         self._needs_precondition = needs_precondition
@@ -135,8 +136,9 @@ class JSONItemHandler(ItemHandler):
 class NamesHandler(Handler):
     """`/api/v1/{resource}`: the names, a page at a time, in byte order."""
 
-    def initialize(self, collection: Collection | ObjectCollection) -> None:
+    def initialize(self, route: str, collection: Collection | ObjectCollection) -> None:
         """Take the route's collection."""
+        super().initialize(route)
         self.collection = collection
 
     async def get(self) -> None:
