@@ -19,6 +19,7 @@ from springfield.server.loop import new_event_loop
 from springfield.server.proxy import TrustedProxies
 from springfield.server.tls import BadCertificate, Certificate
 from springfield.settings.table import Settings
+from springfield.web.admission import Admission
 from springfield.web.routes import Service, make_app
 
 log = logging.getLogger("springfield.server")
@@ -58,7 +59,10 @@ async def serve(settings: Settings, announce: Callable[[int], None]) -> None:
         try:
             async with assemble(settings) as service:
                 tls = None if certificate is None else certificate.context
-                engine = make_engine(settings.engine, make_app(service), Limits(), tls, trusted)
+                admission = Admission(
+                    make_app(service), service.traffic, service.events, settings.max_requests
+                )
+                engine = make_engine(settings.engine, admission, Limits(), tls, trusted)
                 async with _serving(engine, sockets, service, settings.shutdown_timeout):
                     life.has_started = True
                     announce(sockets[0].getsockname()[1])

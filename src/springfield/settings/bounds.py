@@ -34,4 +34,10 @@ class Bounds(Group):
         frozenset(),
         description="Resources that take conditional writes alone, separated by commas.",
     )
+    max_requests: int = Field(
+        2000,
+        ge=1,
+        le=1_000_000,
+        description="The most requests that a process works on at the same time; more are refused (503).",
+    )
     pool_size: int = Field(16, ge=1, le=1000, description="The most connections to each store.")

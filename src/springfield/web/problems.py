@@ -157,6 +157,12 @@ CODES: Mapping[str, Code] = {
         "Store misconfigured",
         "The store answers, but an operator must change something before it can serve this resource.",
     ),
+    "overloaded": Code(
+        503,
+        "Overloaded",
+        "The service has as many requests in flight as it takes (max_requests). Nothing was done; "
+        "repeat the request after Retry-After.",
+    ),
     "unhealthy": Code(
         503, "Unhealthy", "At least one configured store does not answer the healthcheck."
     ),

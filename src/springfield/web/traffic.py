@@ -8,9 +8,16 @@ class Traffic:
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.waiting = 0
+        """Those in flight that only wait for a change, and take nothing but memory."""
         self.is_draining = False
         self._quiet = asyncio.Event()
         self._quiet.set()
+
+    @property
+    def active(self) -> int:
+        """The requests in flight that are being worked on."""
+        return self.in_flight - self.waiting
 
     def begin(self) -> None:
         """Take note of a request."""

@@ -46,6 +46,9 @@ class Wire(Protocol):
     def cut(self) -> None:
         """Close without waiting for anything."""
 
+    def rest(self, seconds: float) -> None:
+        """Begin no other request for so long."""
+
 
 class Exchange(HTTPConnection):
     """One request, from the end of its head to the end of its answer."""
@@ -133,6 +136,10 @@ class Exchange(HTTPConnection):
     def close(self) -> None:
         """Cut the connection, so that a client sees that the answer is not complete."""
         self._wire.cut()
+
+    def rest(self, seconds: float) -> None:
+        """Read no other request of this client for `seconds`: it should have waited by itself."""
+        self._wire.rest(seconds)
 
     def set_max_body_size(self, max_body_size: int) -> None:
         """Nothing: a handler that streams bounds its body itself."""

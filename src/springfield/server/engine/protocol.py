@@ -37,6 +37,7 @@ class WireProtocol(Connection):
         self._discarded = 0
         self._is_idle = True  # until the first byte of a request
         self._is_closing = False
+        self._rest: asyncio.TimerHandle | None = None  # no other request is begun before it
 
     # What the event loop calls.
 
@@ -80,6 +81,8 @@ class WireProtocol(Connection):
         self._on_lost()
 
     def _on_lost(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
         self._parser.close()
         self._connections.delegate.on_close(self)
 
@@ -107,6 +110,8 @@ class WireProtocol(Connection):
         if self._is_closing or self._awaited is not None:
             return True
         if self._exchange is None:
+            if self._rest is not None:
+                return True
             return self.outflow.is_paused  # or a client that only sends would fill the memory
         return self._exchange.is_received
 
@@ -205,6 +210,16 @@ class WireProtocol(Connection):
         """Take note that something of the answer was written: writes will tell who is gone."""
         if self.inflow.is_at_end:
             self._deadline = inf
+
+    def rest(self, seconds: float) -> None:
+        """See Wire: what the client sends meanwhile waits, in the kernel for the most part."""
+        if self._rest is None:
+            self._rest = self._loop.call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        self._rest = None
+        if not self._is_closing:
+            self._pump()
 
     def answered(self, exchange: Exchange) -> None:
         """Take note that the whole answer was written."""

@@ -2,7 +2,6 @@
 
 import json
 import math
-from contextlib import suppress
 from email.utils import formatdate
 from urllib.parse import urlencode
 
@@ -63,9 +62,14 @@ class ItemHandler(Handler):
             raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
         if condition.excludes(item.entity_tag) and (seconds := self._seconds_to_wait()):
             # Awaited right here: ten thousand may wait, and each coroutine has its price.
-            with suppress(Unchanged):
+            self.traffic.waiting += 1
+            try:
                 found = await self.collection.wait(name, condition, seconds)
                 item = self.collection.served(name, found)
+            except Unchanged:
+                pass
+            finally:
+                self.traffic.waiting -= 1
         self._describe(item)
         if condition.excludes(item.entity_tag):
             self.set_status(304)
