@@ -14,6 +14,17 @@ log = logging.getLogger("springfield.server")
 class Connection(asyncio.BufferedProtocol, Closable):
     """A connection, in one of its states: `WireProtocol`, then perhaps `Lingering`."""
 
+    # What 10,000 of a process are has slots, here and in what they consist of.
+    __slots__ = (
+        "_connections",
+        "_deadline",
+        "_limits",
+        "_loop",
+        "_transport",
+        "context",
+        "outflow",
+    )
+
     context: Peer
     outflow: Outflow
     _transport: asyncio.Transport

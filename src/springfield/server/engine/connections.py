@@ -16,6 +16,8 @@ READ_SIZE = 64 * 1024
 class Closable:
     """A connection, as the server knows it."""
 
+    __slots__ = ()
+
     def check(self, now: float) -> None:
         """Act if a deadline is before `now`, by the loop's clock."""
         raise NotImplementedError

@@ -57,6 +57,7 @@ class Exchange(HTTPConnection):
     """After an early answer the engine reads the rest of the request away, so that it arrives."""
 
     delegate: HTTPMessageDelegate
+    """Until it has all of the request."""
 
     def __init__(self, wire: Wire, head: Head) -> None:
         self._wire = wire

@@ -4,6 +4,7 @@ llhttp has said that the head is well-formed; this says whether it is unambiguou
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ def read_head(
             "bad-request", "The request line is not: method, space, target, space, HTTP/1.1."
         )
     method, target, version = (part.decode("latin-1") for part in line.groups())
+    method, version = sys.intern(method), sys.intern(version)  # there are a few of each
     if len(target) > target_size:
         raise uri_too_long(target_size)
     headers = _headers(fields)

@@ -8,6 +8,8 @@ from springfield.server.engine.parser import RequestParser
 class Inflow:
     """The way into one connection. Holds at most what one read gives, then the client waits."""
 
+    __slots__ = ("_data", "_is_reading", "_offset", "_transport", "is_at_end")
+
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._data = b""

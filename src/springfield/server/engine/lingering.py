@@ -17,6 +17,8 @@ from springfield.server.peer import Peer
 class Lingering(Connection):
     """The last state of a connection: `transport.set_protocol(Lingering(…))`, then `begin`."""
 
+    __slots__ = ("_left", "_on_lost")
+
     def __init__(
         self,
         connections: Connections,

@@ -21,12 +21,23 @@ WRITE_COST = 1024
 class Outflow:
     """The way out of one connection."""
 
+    __slots__ = (
+        "_drained",
+        "_is_lost",
+        "_loop",
+        "_taken",
+        "_timeout",
+        "_transport",
+        "_unshared",
+        "_written",
+        "deadline",
+        "is_paused",
+    )
+
     def __init__(self, transport: asyncio.Transport, timeout: float) -> None:
         self._transport = transport
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
-        self._done: asyncio.Future[None] = self._loop.create_future()
-        self._done.set_result(None)
         self._drained: asyncio.Future[None] | None = None
         self._written = 0
         self._taken = 0
@@ -53,10 +64,15 @@ class Outflow:
         self._transport.write(data)
         if not self.is_paused:
             self._unshared += len(data) + WRITE_COST
-            return self._done if self._unshared < TURN else self._next_turn()
+            return self._succeeded() if self._unshared < TURN else self._next_turn()
         if self._drained is None or self._drained.done():  # whoever waited may have been cancelled
             self._drained = self._loop.create_future()
         return self._drained
+
+    def _succeeded(self) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        future.set_result(None)
+        return future
 
     def _next_turn(self) -> asyncio.Future[None]:
         # Who awaits a future that is done gives nobody else a turn: a fast client, or one that is

@@ -23,9 +23,23 @@ _EMPTY_LINES = b"\r\n" * 4  # one is to be ignored (RFC 9112, section 2.2); some
 class RequestParser:
     """The requests of one connection. `feed` raises Refusal; then the parser is of no more use."""
 
+    __slots__ = (
+        "_body",
+        "_fields",
+        "_is_replaying",
+        "_limits",
+        "_llhttp",
+        "_overhead",
+        "_raw",
+        "_remaining",
+        "_tail",
+        "head",
+        "is_complete",
+    )
+
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._llhttp = HttpRequestParser(self)
+        self._llhttp: HttpRequestParser | None = None
         self.head: Head | None = None
         """The request that is being read, from the end of its head on."""
         self.is_complete = False
@@ -60,10 +74,13 @@ class RequestParser:
 
     def next(self) -> None:
         """Begin with the next request."""
+        # llhttp's own state is let go: it costs a KiB to hold while a client is idle or waits for
+        # its answer, half a microsecond to make anew, and it refers back to this object.
+        self._llhttp = None
         self.head = None
         self.is_complete = False
         self._raw = b""
-        self._fields = []
+        self._fields.clear()
         self._body.clear()
         self._tail = b""
         self._overhead = 0
@@ -75,7 +92,7 @@ class RequestParser:
 
     def close(self) -> None:
         """Let go of llhttp, which refers back to this object."""
-        del self._llhttp
+        self._llhttp = None
 
     # What is fed.
 
@@ -110,6 +127,8 @@ class RequestParser:
         return start
 
     def _execute(self, piece: bytes) -> None:
+        if self._llhttp is None:
+            self._llhttp = HttpRequestParser(self)
         try:
             self._llhttp.feed_data(piece)
         except HttpParserUpgrade:
@@ -128,6 +147,7 @@ class RequestParser:
         told once more about a body, or the body would be read as the next request.
         """
         assert self.head is not None
+        assert self._llhttp is not None
         if not self.head.has_body:
             return
         self._is_replaying = True
@@ -163,6 +183,7 @@ class RequestParser:
             return
         if self.head is not None:
             raise Refusal("bad-request", "A request begins where another one is not at its end.")
+        assert self._llhttp is not None
         self.head = read_head(
             self._raw,
             self._fields,

@@ -27,6 +27,17 @@ log = logging.getLogger("springfield.server")
 class WireProtocol(Connection):
     """A connection: idle, or with the one exchange that is being read or answered."""
 
+    __slots__ = (
+        "_awaited",
+        "_discarded",
+        "_exchange",
+        "_is_closing",
+        "_is_idle",
+        "_parser",
+        "_rest",
+        "inflow",
+    )
+
     inflow: Inflow
 
     def __init__(self, connections: Connections) -> None:
@@ -197,7 +208,9 @@ class WireProtocol(Connection):
         self._deadline = inf
         if self.inflow.is_at_end:
             self._doubt()
-        exchange.delegate.finish()
+        delegate = exchange.delegate
+        del exchange.delegate  # it is told nothing more, and its answer may take minutes
+        delegate.finish()
 
     # Answers.
 
