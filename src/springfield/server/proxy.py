@@ -41,6 +41,8 @@ class TrustedProxies:
         """Tell whether `address` is believed."""
         if address == UNIX:
             return self.includes_unix_socket
+        if not self.networks:
+            return False
         try:
             ip = ip_address(address)
         except ValueError:
@@ -78,7 +80,10 @@ class BehindProxies(HTTPServerConnectionDelegate):
     ) -> HTTPMessageDelegate:
         """See HTTPServerConnectionDelegate."""
         delegate = self._application.start_request(server_conn, request_conn)
-        return _Forwarded(delegate, request_conn, self._trusted)
+        connection: Any = request_conn  # `context` is no part of the public interface
+        if not self._trusted.include(connection.context.remote_ip):
+            return delegate
+        return _Forwarded(delegate, connection.context, self._trusted)
 
     def on_close(self, server_conn: object) -> None:
         """See HTTPServerConnectionDelegate."""
@@ -86,11 +91,13 @@ class BehindProxies(HTTPServerConnectionDelegate):
 
 
 class _Forwarded(HTTPMessageDelegate):
+    """A request that a trusted proxy sends."""
+
     def __init__(
-        self, delegate: HTTPMessageDelegate, connection: HTTPConnection, trusted: TrustedProxies
+        self, delegate: HTTPMessageDelegate, context: Any, trusted: TrustedProxies
     ) -> None:
         self._delegate = delegate
-        self._connection: Any = connection  # `context` is no part of the public interface
+        self._context = context
         self._trusted = trusted
         self.data_received = delegate.data_received  # type: ignore[method-assign]
         self.finish = delegate.finish  # type: ignore[method-assign]
@@ -99,15 +106,14 @@ class _Forwarded(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
-        context = self._connection.context
+        context = self._context
         proxy = (context.remote_ip, context.protocol)
-        if self._trusted.include(context.remote_ip):
-            forwarded = headers.get("X-Forwarded-For")
-            if forwarded is not None:
-                context.remote_ip = self._trusted.client_of(context.remote_ip, forwarded)
-            protocol = headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
-            if protocol in {"http", "https"}:
-                context.protocol = protocol
+        forwarded = headers.get("X-Forwarded-For")
+        if forwarded is not None:
+            context.remote_ip = self._trusted.client_of(context.remote_ip, forwarded)
+        protocol = headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
+        if protocol in {"http", "https"}:
+            context.protocol = protocol
         try:
             return self._delegate.headers_received(start_line, headers)
         finally:  # Tornado has copied them into the request; the next one has its own
