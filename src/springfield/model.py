@@ -46,6 +46,10 @@ class Item:
         """The strong entity tag, without quotes: equal content has equal tags."""
         return self.store_tag or entity_tag_of(self.content)
 
+    def without_content(self) -> "Item":
+        """Return what a 304 says of the item, without the memory of its content."""
+        return Item(b"", store_tag=self.entity_tag, expires_at=self.expires_at)
+
 
 def entity_tag_of(content: bytes) -> str:
     """Return the strong entity tag of content, without quotes (RFC 9110, section 8.8.3)."""

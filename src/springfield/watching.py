@@ -15,6 +15,7 @@ Rejected
 """
 
 import asyncio
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -29,6 +30,9 @@ BATCH_BYTES = 16 * 1024 * 1024
 JITTER = 0.05
 """The part of a wait by which it may end earlier, so that a herd that came together spreads."""
 
+GRAIN = 0.1
+"""Seconds: those whose time is up within as much share a timer, and so wait that much longer."""
+
 
 class Unchanged(Exception):
     """The time is up, or the service stops, and nothing has changed."""
@@ -41,6 +45,7 @@ class Watch:
         self._store = store
         self._tick = tick
         self._watched: dict[Name, _Watched] = {}
+        self._ending: dict[int, _Ending] = {}
         self._reading: asyncio.Task[None] | None = None
         self.failure: StoreError | None = None
         """Why the store could not be read at the last tick."""
@@ -57,14 +62,17 @@ class Watch:
 
         None is an absent item. Fails with Unchanged when `seconds` (a little less, so that herds
         spread) are over, or with the store's error if it cannot be read by then. A plain future:
-        ten thousand wait at once, and a coroutine each would be a third of their memory.
+        ten thousand wait at once, and a coroutine or a timer each would be much of their memory.
         """
-        watched = self._watched.setdefault(name, _Watched())
-        waiter = _Waiter(self, name, condition, asyncio.get_running_loop(), seconds)
-        watched.waiters.add(waiter)
+        early = random.uniform(0, JITTER)  # noqa: S311
+        ending = self._ending_in(seconds * (1 - early))
+        waiter = _Waiter(name, condition, ending)
+        waiter.add_done_callback(self._leave)
+        ending.waiters.add(waiter)
+        self._watched.setdefault(name, _Watched()).waiters.add(waiter)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_each_tick())
-        return waiter.news
+        return waiter
 
     def tell(self, name: Name, found: Item | SpringfieldError | None) -> None:
         """Say what a name holds now, to those for whom it is news."""
@@ -84,8 +92,27 @@ class Watch:
             for waiter in watched.waiters:
                 waiter.fail(Unchanged())
 
-    def leave(self, waiter: "_Waiter") -> None:
+    def _ending_in(self, seconds: float) -> "_Ending":
+        loop = asyncio.get_running_loop()
+        moment = math.ceil((loop.time() + seconds) / GRAIN)
+        ending = self._ending.get(moment)
+        if ending is None:
+            timer = loop.call_at(moment * GRAIN, self._time_is_up, moment)
+            ending = self._ending[moment] = _Ending(moment, timer)
+        return ending
+
+    def _time_is_up(self, moment: int) -> None:
+        for waiter in self._ending.pop(moment).waiters:
+            waiter.fail(self.failure or Unchanged())
+
+    def _leave(self, waiter: "asyncio.Future[Item | None]") -> None:
         """Forget a waiter that has its answer, or is gone."""
+        assert isinstance(waiter, _Waiter)
+        ending = waiter.ending
+        ending.waiters.discard(waiter)
+        if not ending.waiters and self._ending.get(ending.moment) is ending:
+            ending.timer.cancel()
+            del self._ending[ending.moment]
         watched = self._watched[waiter.name]
         watched.waiters.discard(waiter)
         if not watched.waiters:
@@ -124,43 +151,26 @@ class Watch:
         return batches
 
 
-class _Waiter:
-    """Somebody who waits for one name."""
+class _Waiter(asyncio.Future[Item | None]):
+    """Somebody who waits for news of one name; the future's result is the news."""
 
-    __slots__ = ("_timer", "_watch", "condition", "name", "news")
+    __slots__ = ("condition", "ending", "name")
 
-    def __init__(
-        self,
-        watch: Watch,
-        name: Name,
-        condition: Precondition,
-        loop: asyncio.AbstractEventLoop,
-        seconds: float,
-    ) -> None:
+    def __init__(self, name: Name, condition: Precondition, ending: "_Ending") -> None:
+        super().__init__()
         self.name = name
         self.condition = condition
-        self.news: asyncio.Future[Item | None] = loop.create_future()
-        self.news.add_done_callback(self._ended)
-        self._watch = watch
-        early = random.uniform(0, JITTER)  # noqa: S311
-        self._timer = loop.call_later(seconds * (1 - early), self._time_is_up)
+        self.ending = ending
 
     def succeed(self, found: Item | None) -> None:
         """Give the answer, unless there is one."""
-        if not self.news.done():
-            self.news.set_result(found)
+        if not self.done():
+            self.set_result(found)
 
     def fail(self, error: Exception) -> None:
         """Give an error for an answer, unless there is one."""
-        if not self.news.done():
-            self.news.set_exception(error)
-
-    def _time_is_up(self) -> None:
-        self.fail(self._watch.failure or Unchanged())
-
-    def _ended(self, _: "asyncio.Future[Item | None]") -> None:
-        self._timer.cancel()
-        self._watch.leave(self)
+        if not self.done():
+            self.set_exception(error)
 
 
 @dataclass(eq=False, slots=True)
@@ -168,3 +178,13 @@ class _Watched:
     waiters: set[_Waiter] = field(default_factory=set)
     size: int = 1024
     """Bytes of the item when it was read last."""
+
+
+@dataclass(eq=False, slots=True)
+class _Ending:
+    """Those whose time is up at the same moment."""
+
+    moment: int
+    """In GRAINs, by the loop's clock."""
+    timer: asyncio.TimerHandle
+    waiters: set[_Waiter] = field(default_factory=set)

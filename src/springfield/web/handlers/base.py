@@ -68,6 +68,7 @@ class Handler(RequestHandler):
 
     def prepare(self) -> Awaitable[None] | None:
         """Refuse what can be refused before the body is read."""
+        del self.ui  # for templates, of which there are none; ten thousand requests may wait
         self._in_flight = True
         self.traffic.begin()
         current.set(self.trace)

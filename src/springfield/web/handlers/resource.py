@@ -54,14 +54,16 @@ class ItemHandler(Handler):
 
     async def get(self, name: str) -> None:
         """Answer with the item's content, or 304 when the client has it; wait if it wishes so."""
-        self.set_header("Vary", "Accept")
         require_acceptable(self.request.headers, MEDIA_TYPES[self.collection.kind])
         condition = precondition_of(self.request.headers)
         item = await self.collection.get(name)
         if not condition.matches(item.entity_tag):
             raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
-        if condition.excludes(item.entity_tag) and (seconds := self._seconds_to_wait()):
-            # Awaited right here: ten thousand may wait, and each coroutine has its price.
+        seconds = self._seconds_to_wait() if condition.excludes(item.entity_tag) else 0
+        if seconds:
+            # Ten thousand may wait: it is awaited right here, as each coroutine has its price, and
+            # nobody holds the content that the client has.
+            item = item.without_content()
             self.traffic.waiting += 1
             try:
                 found = await self.collection.wait(name, condition, seconds)
@@ -70,6 +72,8 @@ class ItemHandler(Handler):
                 pass
             finally:
                 self.traffic.waiting -= 1
+            self.clear()  # Date is of the answer, and perhaps the service stops
+            self.set_header("Preference-Applied", f"wait={seconds}")
         self._describe(item)
         if condition.excludes(item.entity_tag):
             self.set_status(304)
@@ -103,10 +107,10 @@ class ItemHandler(Handler):
         seconds = seconds_to_wait(self.request.headers, self.settings["wait_limit"])
         if self.request.method == "HEAD" or not seconds or self.traffic.is_draining:
             return 0
-        self.set_header("Preference-Applied", f"wait={seconds}")
         return seconds
 
     def _describe(self, item: Item) -> None:
+        self.set_header("Vary", "Accept")
         self.set_header("Etag", f'"{item.entity_tag}"')
         self.set_header("Cache-Control", "no-cache")
         if item.expires_at is not None:  # RFC 8594; the item ends within the second before
