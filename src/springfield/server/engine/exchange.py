@@ -61,11 +61,11 @@ class Exchange(HTTPConnection):
 
     def __init__(self, wire: Wire, head: Head) -> None:
         self._wire = wire
-        self._head = head
         self._close_callback: Callable[[], None] | None = None
         self._is_chunked = False
         self._remaining: int | None = None
         self._has_content = True
+        self.start_line: RequestStartLine = head.start_line
         self.context = wire.context
         """Tornado's name for who sent the request: `remote_ip` and `protocol`."""
         self.is_kept_alive = head.is_kept_alive
@@ -79,11 +79,6 @@ class Exchange(HTTPConnection):
         """Whether all of the answer was written."""
         self.is_gone = False
         """Whether the client is gone, or was answered by the engine in the handler's stead."""
-
-    @property
-    def start_line(self) -> RequestStartLine:
-        """The request line."""
-        return self._head.start_line
 
     # What a handler calls.
 
