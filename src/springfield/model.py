@@ -3,6 +3,7 @@
 import enum
 import hashlib
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NewType
 
@@ -97,8 +98,8 @@ class Precondition:
     without quotes; a weak one in `match` equals nothing and is left out.
     """
 
-    match: frozenset[str] | None = None
-    none_match: frozenset[str] | None = None
+    match: Collection[str] | None = None
+    none_match: Collection[str] | None = None
 
     @property
     def is_absent(self) -> bool:
@@ -107,15 +108,19 @@ class Precondition:
 
     def matches(self, tag: str | None) -> bool:
         """Tell whether If-Match, if there is one, is true; `tag` None is an absent item."""
-        return self.match is None or (tag is not None and bool(self.match & {tag, ANY_TAG}))
+        return self.match is None or (tag is not None and _is_among(self.match, tag))
 
     def excludes(self, tag: str | None) -> bool:
         """Tell whether If-None-Match names the current item, so that the request is not done."""
-        return tag is not None and bool((self.none_match or frozenset()) & {tag, ANY_TAG})
+        return tag is not None and self.none_match is not None and _is_among(self.none_match, tag)
 
     def allows(self, tag: str | None) -> bool:
         """Tell whether both are true, in the order of section 13.2.2."""
         return self.matches(tag) and not self.excludes(tag)
+
+
+def _is_among(tags: Collection[str], tag: str) -> bool:
+    return tag in tags or ANY_TAG in tags
 
 
 ANY_TAG = "*"

@@ -66,8 +66,8 @@ class Watch:
         """
         early = random.uniform(0, JITTER)  # noqa: S311
         ending = self._ending_in(seconds * (1 - early))
-        waiter = _Waiter(name, condition, ending)
-        waiter.add_done_callback(self._leave)
+        waiter = _Waiter(self, name, condition, ending)
+        waiter.add_done_callback(_Waiter.leave)
         ending.waiters.add(waiter)
         self._watched.setdefault(name, _Watched()).waiters.add(waiter)
         if self._reading is None or self._reading.done():
@@ -105,9 +105,8 @@ class Watch:
         for waiter in self._ending.pop(moment).waiters:
             waiter.fail(self.failure or Unchanged())
 
-    def _leave(self, waiter: "asyncio.Future[Item | None]") -> None:
+    def forget(self, waiter: "_Waiter") -> None:
         """Forget a waiter that has its answer, or is gone."""
-        assert isinstance(waiter, _Waiter)
         ending = waiter.ending
         ending.waiters.discard(waiter)
         if not ending.waiters and self._ending.get(ending.moment) is ending:
@@ -154,10 +153,13 @@ class Watch:
 class _Waiter(asyncio.Future[Item | None]):
     """Somebody who waits for news of one name; the future's result is the news."""
 
-    __slots__ = ("condition", "ending", "name")
+    __slots__ = ("_watch", "condition", "ending", "name")
 
-    def __init__(self, name: Name, condition: Precondition, ending: "_Ending") -> None:
+    def __init__(
+        self, watch: Watch, name: Name, condition: Precondition, ending: "_Ending"
+    ) -> None:
         super().__init__()
+        self._watch = watch
         self.name = name
         self.condition = condition
         self.ending = ending
@@ -171,6 +173,10 @@ class _Waiter(asyncio.Future[Item | None]):
         """Give an error for an answer, unless there is one."""
         if not self.done():
             self.set_exception(error)
+
+    def leave(self) -> None:
+        """Be done, one way or another."""
+        self._watch.forget(self)
 
 
 @dataclass(eq=False, slots=True)

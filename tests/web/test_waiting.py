@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,13 @@ def test_when_the_time_is_up_the_answer_is_304(service: ServiceProcess) -> None:
     path = "/api/v1/lisas/still"
     tag = service.post(path, b"same").headers["etag"]
     started = time.monotonic()
-    answer = service.get(path, If_None_Match=tag, Prefer="respond-async, wait=1")
+    asked = int(time.time())
+    answer = service.get(path, If_None_Match=tag, Prefer="respond-async, wait=2")
     assert answer.status == 304
     assert answer.headers["etag"] == tag
-    assert 0.9 < time.monotonic() - started < 3
+    assert answer.headers["preference-applied"] == "wait=2"
+    assert parsedate_to_datetime(answer.headers["date"]).timestamp() > asked  # it is the answer's
+    assert 1.8 < time.monotonic() - started < 5
 
 
 def test_who_has_not_the_current_item_does_not_wait(service: ServiceProcess) -> None:
