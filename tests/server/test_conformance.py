@@ -54,6 +54,29 @@ def test_a_head_that_comes_byte_by_byte_is_read_alike(own: Served) -> None:
             assert str(answer.status) == case.outcome.split()[0], case.name
 
 
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n", [200]),
+        (b"GET /echo HTTP/1.0\r\n\r\n", [200]),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", [200]),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n" * 3, [200, 200, 200]),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", [200]),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000, [200]),
+    ],
+)  # fmt: skip
+def test_a_client_that_says_at_once_that_it_sends_no_more_gets_its_answers(
+    own: Served, sent: bytes, statuses: list[int]
+) -> None:
+    for _ in range(20):  # the end may be read with the request, or behind it
+        with contextlib.closing(own.connect()) as sock:
+            sock.sendall(sent)
+            sock.shutdown(socket.SHUT_WR)
+            reader = Reader(sock)
+            answers = [reader.answer() for _ in statuses]
+            assert [answer and answer.status for answer in answers] == statuses
+
+
 def converse(served: Served, case: Case, expected: str) -> tuple[list[Answer], str]:
     """Send the case, read as many answers as are expected, and see whether another one is given."""
     with contextlib.closing(served.connect()) as sock:

@@ -65,3 +65,25 @@ def test_a_writer_that_is_refused_leaves_the_old_object(service: ServiceProcess)
     assert service.post(BART, b"new", If_Match='"x"').status == 412
     assert service.post(BART + "?ttl=5", b"new").status == 422
     assert service.get(BART).body == b"old"
+
+
+def test_who_waits_to_continue_is_refused_before_the_body(service: ServiceProcess) -> None:
+    service.post("/api/v1/bart", b"old")
+    for field in (b'If-Match: "other"', b"If-None-Match: *"):
+        with socket.create_connection(("127.0.0.1", service.port)) as sock:
+            sock.settimeout(10)
+            sock.sendall(
+                b"PUT /api/v1/bart HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                b"Content-Length: 3\r\n" + field + b"\r\n\r\n"
+            )
+            assert sock.recv(65536).startswith(b"HTTP/1.1 412 ")
+    with socket.create_connection(("127.0.0.1", service.port)) as sock:
+        sock.settimeout(10)
+        sock.sendall(
+            b"PUT /api/v1/bart HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 3\r\n\r\n"
+        )
+        assert sock.recv(65536).startswith(b"HTTP/1.1 100 ")
+        sock.sendall(b"new")
+        assert sock.recv(65536).startswith(b"HTTP/1.1 204 ")
+    assert service.get("/api/v1/bart").body == b"new"

@@ -1,5 +1,7 @@
 """Flanders, maggie, the healthcheck, the pages of problems, and what is no route."""
 
+import contextlib
+import http.client
 import json
 import socket
 import time
@@ -171,3 +173,57 @@ def test_a_refused_request_with_a_large_body_still_gets_its_answer(
         answer = service.post(path, b"x" * 1_000_000)
         assert answer.status in {400, 404, 405}
         assert answer.problem["status"] == answer.status
+
+
+def test_the_server_as_a_whole_has_options(service: ServiceProcess) -> None:
+    answer = service.request("OPTIONS", "*")
+    assert answer.status == 204
+    assert answer.headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+@pytest.mark.parametrize("method", ["SEARCH", "GET", "PATCH", "OPTIONS"])
+def test_nothing_is_found_at_an_unknown_path_whatever_the_method(
+    service: ServiceProcess, method: str
+) -> None:
+    answer = service.request(method, "/nowhere")
+    assert answer.status == 404
+    assert answer.problem["code"] == "no-such-route"
+    assert "allow" not in answer.headers
+
+
+def test_a_refusal_does_not_end_the_connection(service: ServiceProcess) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.connect()
+        sock = connection.sock
+        for method, path, status in [
+            ("GET", "/nowhere", 404),
+            ("DELETE", "/api/v1/flanders", 405),
+            ("GET", "/api/v1/homers/%zz", 400),
+            ("GET", "/api/v1/flanders", 200),
+        ]:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            answer.read()
+            assert (answer.status, connection.sock) == (status, sock)
+
+
+def test_what_follows_an_answer_that_closes_is_not_done(service: ServiceProcess) -> None:
+    service.post("/api/v1/lisas/victim", b"alive")
+    with socket.create_connection(("127.0.0.1", service.port)) as sock:
+        sock.settimeout(10)
+        sock.sendall(
+            b"PUT /api/v1/lisas/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/xml\r\n"
+            b"Content-Length: 3\r\n\r\nabcDELETE /api/v1/lisas/victim HTTP/1.1\r\n"
+            b"Host: localhost\r\n\r\n"
+        )
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += sock.recv(65536)
+        assert received.startswith(b"HTTP/1.1 415 ")
+        sock.shutdown(socket.SHUT_WR)
+        while more := sock.recv(65536):
+            received += more
+    head = received.partition(b"\r\n\r\n")[0]
+    is_alive = service.get("/api/v1/lisas/victim").status == 200
+    assert is_alive or b"Connection: close" not in head

@@ -13,7 +13,7 @@ from springfield.observability.events import Events
 from springfield.resources import Collection
 from springfield.upstream.weather import Weather
 from springfield.web.access import report
-from springfield.web.handlers.base import NotFoundHandler
+from springfield.web.handlers.base import NotFoundHandler, ServerHandler
 from springfield.web.handlers.flanders import FlandersHandler
 from springfield.web.handlers.healthcheck import HealthcheckHandler
 from springfield.web.handlers.maggie import MaggieHandler
@@ -55,6 +55,7 @@ def make_app(service: Service) -> Application:
         _route("/api/v1/healthcheck", HealthcheckHandler, health=service.health),
         _route("/api/v1/maggie", MaggieHandler, weather=service.weather),
         _route("/problems/{code}", ProblemHandler),
+        URLSpec(r"\*", ServerHandler, {"route": "*"}),
     ]
     for single in service.singles:  # bart
         needs = single.resource in needing

@@ -14,7 +14,7 @@ from springfield.server.engine.refusals import Refusal, is_other_version, versio
 
 # By experiment llhttp also takes several spaces, bare LFs before the line, and HTTP/0.9.
 _REQUEST_LINE = re.compile(rb"(?:\r\n)*([^ \r\n]+) ([^ \r\n]+) (HTTP/1\.[01])\r\n")
-_ABSOLUTE = re.compile(r"https?://([^/?#@]+)(/[^?#]*)?(\?.*)?", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"(https?)://([^/?#@]+)(/[^?#]*)?(\?.*)?", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -29,6 +29,8 @@ class Head:
     """Whether the client would send another request on the connection."""
     is_expecting: bool
     """Whether the client waits for 100 (Continue) before it sends the body."""
+    scheme: str | None
+    """http or https where the target says so."""
 
     @property
     def has_body(self) -> bool:
@@ -52,11 +54,11 @@ def read_head(
     if len(target) > target_size:
         raise uri_too_long(target_size)
     headers = _headers(fields)
-    uri = _origin_form(method, target, headers, version)
+    uri, scheme = _origin_form(method, target, headers, version)
     length = _length(headers, version)
     is_expecting = "Expect" in headers and _is_expecting(headers, version) and length != 0
     start_line = RequestStartLine(method, uri, version)
-    return Head(start_line, headers, length, is_kept_alive, is_expecting)
+    return Head(start_line, headers, length, is_kept_alive, is_expecting, scheme)
 
 
 def uri_too_long(limit: int) -> Refusal:
@@ -77,24 +79,24 @@ def _headers(fields: Sequence[tuple[bytes, bytes]]) -> HTTPHeaders:
     return headers
 
 
-def _origin_form(method: str, target: str, headers: HTTPHeaders, version: str) -> str:
+def _origin_form(
+    method: str, target: str, headers: HTTPHeaders, version: str
+) -> tuple[str, str | None]:
     hosts = headers.get_list("Host")
     if len(hosts) > 1 or (not hosts and version != "HTTP/1.0"):
         raise Refusal("bad-request", f"The request has {len(hosts)} Host fields; it must have one.")
-    if target.startswith("/"):
-        return target
     if method == "CONNECT":
         raise Refusal("not-implemented", "CONNECT is not implemented: this is not a proxy.")
-    if target == "*" and method == "OPTIONS":
-        return target
+    if target.startswith("/") or (target == "*" and method == "OPTIONS"):
+        return target, None
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise Refusal("bad-request", "The request target is neither a path nor an http URL.")
-    authority, path, query = absolute.groups()
+    scheme, authority, path, query = absolute.groups()
     headers["Host"] = authority  # RFC 9112, section 3.2.2: the target's replaces the field's
     if path is None and query is None and method == "OPTIONS":
-        return "*"
-    return (path or "/") + (query or "")
+        return "*", scheme.lower()
+    return (path or "/") + (query or ""), scheme.lower()
 
 
 def _length(headers: HTTPHeaders, version: str) -> int | None:
@@ -115,6 +117,6 @@ def _length(headers: HTTPHeaders, version: str) -> int | None:
 def _is_expecting(headers: HTTPHeaders, version: str) -> bool:
     if version == "HTTP/1.0":
         return False  # RFC 9110, section 10.1.1
-    if headers["Expect"].lower() != "100-continue":
+    if any(each.strip(" \t") != "100-continue" for each in headers["Expect"].lower().split(",")):
         raise Refusal("expectation-failed", "No expectation but 100-continue can be met.")
     return True

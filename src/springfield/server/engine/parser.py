@@ -143,17 +143,17 @@ class RequestParser:
     def _ignore_upgrade(self) -> None:
         """Read the request as if it had no Upgrade (RFC 9110, section 7.8).
 
-        llhttp takes an upgraded request as complete and its body for another protocol; it is
-        told once more about a body, or the body would be read as the next request.
+        llhttp takes an upgraded request as complete and its body for another protocol; another
+        one is told about a body, or the body would be read as the next request.
         """
         assert self.head is not None
-        assert self._llhttp is not None
         if not self.head.has_body:
             return
         self._is_replaying = True
         self.is_complete = False
         length = self.head.length
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        self._llhttp = HttpRequestParser(self)  # the first may have been told to close
         self._llhttp.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
         self._is_replaying = False
 

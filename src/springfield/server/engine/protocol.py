@@ -72,7 +72,8 @@ class WireProtocol(Connection):
         self.inflow.is_at_end = True
         if self._is_closing or self.context.protocol == "https":  # TLS has no half-closed state
             return False
-        is_owed = self._exchange is not None and self._exchange.is_received
+        exchange = self._exchange
+        is_owed = exchange is not None and (exchange.is_received or self._parser.is_complete)
         if not is_owed and not self.inflow.has_more:
             return False
         self._doubt()
@@ -142,6 +143,10 @@ class WireProtocol(Connection):
     def _begin(self, head: Head) -> None:
         self._is_idle = False
         self._deadline = inf
+        if head.scheme not in {None, self.context.protocol}:
+            raise Refusal(  # RFC 9110, section 7.4
+                "misdirected-request", f"This is not {head.scheme}, as the request target says."
+            )
         exchange = Exchange(self, head)
         exchange.delegate = self._connections.delegate.start_request(self, exchange)
         self._exchange = exchange

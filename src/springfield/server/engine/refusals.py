@@ -61,7 +61,9 @@ def refusal_of(error: HttpParserError, head: bytes) -> Refusal:
 
 
 def refusal_for(error: Exception) -> Refusal:
-    """Return the refusal for what a delegate raised, and log what is a defect."""
+    """Return the refusal for what was raised over a request, and log what is a defect."""
+    if isinstance(error, Refusal):
+        return error
     if isinstance(error, HTTPInputError):
         return Refusal("bad-request", f"{error}.")
     log.error("defect in a delegate", exc_info=error)

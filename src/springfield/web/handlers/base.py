@@ -77,9 +77,12 @@ class Handler(RequestHandler):
         try:
             self._check()
         except (HTTPRefusal, SpringfieldError) as error:
-            if not self._has_body():
+            if self._has_body():
+                self.answer_early(error)
+            elif getattr(self.request.connection, "lingers", False):
                 raise
-            self.answer_early(error)
+            else:
+                self._refuse_later(error)
         return None
 
     def _check(self) -> None:
@@ -168,19 +171,27 @@ class Handler(RequestHandler):
         """Answer with the problem of `error` while the body is still coming."""
         self._refused = True
         self.write_problem(problem_of(error))
-        self.set_header("Connection", "close")
         self.set_header("Content-Length", sum(len(part) for part in self._write_buffer))
         # Our engine reads the rest away by itself. A client that waits for 100 sends no body, and no
         # 100 may follow the answer.
         if "Expect" in self.request.headers or getattr(self.request.connection, "lingers", False):
+            self.set_header("Connection", "close")
             _ = self.finish()
-        else:
+        else:  # the body is read away, and the connection lives on
             self.flush().add_done_callback(self._landed)
         # When the body has been read away, Tornado calls the method: nothing is left to do.
         setattr(self, (self.request.method or "").lower(), self._end)
 
     def _end(self, *_: str) -> None:
         raise Finish
+
+    def _refuse_later(self, error: Exception) -> None:
+        """Refuse in the method: an answer in `prepare` would end the connection of Tornado's engine."""
+
+        def refuse(*_: str) -> None:
+            raise error
+
+        setattr(self, (self.request.method or "").lower(), refuse)
 
     # Names and identities.
 
@@ -264,10 +275,29 @@ class Handler(RequestHandler):
             self.traffic.end()
 
 
+class ServerHandler(Handler):
+    """`OPTIONS *`: what the server as a whole can do (RFC 9110, section 9.3.7)."""
+
+    METHODS = ("OPTIONS",)
+
+    @property
+    def allowed(self) -> str:
+        """See Handler: every method that some resource has."""
+        safety: Safety = self.settings["safety"]
+        methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+        return ", ".join(m for m in methods if m in READS or not safety.read_only)
+
+
 class NotFoundHandler(Handler):
     """Answers whatever no route matches."""
 
     METHODS = tuple(RequestHandler.SUPPORTED_METHODS)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """See Handler: a method that Tornado does not know is not what is wrong here."""
+        if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            status_code, kwargs = HTTPStatus.NOT_FOUND, {}
+        super().write_error(status_code, **kwargs)
 
     def check_request(self) -> None:
         """See Handler: there is nothing here."""

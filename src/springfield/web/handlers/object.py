@@ -1,7 +1,7 @@
 """In charge of one large object over HTTP, streamed both ways in bounded memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
@@ -27,6 +27,8 @@ class Body:
 
     def __init__(self) -> None:
         self._chunks = asyncio.Queue[bytes | None](maxsize=4)
+        self.wanted = asyncio.Event()
+        """Set when the store asks for the first chunk."""
         self._is_abandoned = False
 
     async def feed(self, chunk: bytes | None) -> None:
@@ -41,6 +43,7 @@ class Body:
             self._chunks.get_nowait()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.wanted.set()
         while (chunk := await self._chunks.get()) is not None:
             yield chunk
 
@@ -80,6 +83,22 @@ class ObjectHandler(Handler):
         upload = self.stored.put(aiter(self._body), claimed_media_type(headers), condition)
         self._upload = asyncio.create_task(upload)
         self._upload.add_done_callback(lambda _: self._body.abandon())
+
+    def prepare(self) -> Awaitable[None] | None:
+        """See Handler; who waits for 100 (Continue) gets it when the store wants the body."""
+        super().prepare()
+        if self._upload is None or self._refused or "Expect" not in self.request.headers:
+            return None
+        return self._wanted(self._upload)
+
+    async def _wanted(self, upload: "asyncio.Task[ObjectInfo]") -> None:
+        wanted = asyncio.create_task(self._body.wanted.wait())
+        try:
+            await asyncio.wait({upload, wanted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wanted.cancel()
+        if upload.done() and isinstance(error := upload.exception(), SpringfieldError):
+            self.answer_early(error)
 
     async def take(self, chunk: bytes) -> None:
         """See Handler: hand the chunk to the store, at the store's pace."""
