@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from urllib3 import HTTPResponse
 
-from springfield.errors import NotStorable, Unavailable
+from springfield.errors import NameCollision, NotStorable, Unavailable
 from springfield.model import Item, Kind, Name
 from springfield.stores.objects import Expected
 from springfield.stores.s3.adapter import S3Store, open_store
@@ -138,6 +138,39 @@ async def test_a_conflict_with_another_write_is_a_lost_race() -> None:
         _answer_conditional_writes(store, 409, "ConditionalRequestConflict")
         for new in (Item(b"new"), None):
             assert await store.swap(HOMER, Item(b"old", "0" * 32), new) is None
+
+
+# Folders of SeaweedFS.
+
+
+async def test_a_name_with_longer_ones_behind_a_slash_is_not_created_under_a_condition(
+    seaweed: S3Server,
+) -> None:
+    root = f"s3://{seaweed.bucket}/{uuid4().hex}"
+    async with open_store(f"{root}/", TEXTS) as store, open_object(f"{root}/a", BART) as bart:
+        await write_one(store, "a/b", b"b")
+        for _ in range(2):  # the folder outlives what it was made for
+            with pytest.raises(NameCollision, match="has a folder of this name"):
+                await store.swap(Name("a"), None, Item(b"x"))
+            with pytest.raises(NameCollision, match="has a folder of this name"):
+                await bart.write(in_chunks(b"x"), None, Expected(None))
+            assert await store.delete([Name("a/b")]) == {}
+        assert await all_names(store) == []
+        await write_one(store, "a", b"1")
+        assert await store.swap(Name("a"), None, Item(b"x")) is None  # lost to what is there
+        assert await store.swap(Name("a"), await read_item(store, "a"), Item(b"2"))
+        assert await read_one(store, "a") == b"2"
+
+
+async def test_a_condition_that_was_true_no_more_is_lost_beside_a_folder_too(
+    seaweed: S3Server,
+) -> None:
+    async with open_store(f"s3://{seaweed.bucket}/{uuid4().hex}/", TEXTS) as store:
+        await write_one(store, "a", b"a")
+        await write_one(store, "a/b", b"b")
+        read = await read_item(store, "a")
+        assert await store.delete([Name("a")]) == {}
+        assert await store.swap(Name("a"), read, Item(b"x")) is None
 
 
 # Trials.

@@ -86,7 +86,8 @@ class S3Store:
         condition = condition_of(None if expected is None else expected.entity_tag)
         await self._conditions.require(obeys_in_delete if new is None else obeys_in_put)
         call = partial(self._swap, name, new, condition)
-        return await self._bucket.change(partial(unless_lost, call))
+        key = self._prefix + name
+        return await self._bucket.change(partial(unless_lost, call, self._bucket, key, condition))
 
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
         """See Store. A request a name."""

@@ -8,16 +8,16 @@ false, once per process and resource. Where that is done, ours is refused (`NotS
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from springfield.errors import NotStorable
+from springfield.errors import NameCollision, NotStorable
 from springfield.stores.s3.client import Bucket, is_seaweedfs
-from springfield.stores.s3.errors import code_of, is_absent, status_of
+from springfield.stores.s3.errors import DRIVER_ERRORS, code_of, is_absent, status_of
 from springfield.stores.s3.names import SCRATCH
 
 if TYPE_CHECKING:
@@ -39,14 +39,43 @@ def condition_of(tag: str | None) -> dict[str, Any]:
     return {"IfNoneMatch": "*"} if tag is None else {"IfMatch": f'"{tag}"'}
 
 
-def unless_lost(write: Callable[[], T]) -> T | None:
-    """Return what a conditional write returns; None when its condition is not true (any more)."""
+def unless_lost(
+    write: Callable[[], T], bucket: Bucket, key: str, condition: Mapping[str, Any]
+) -> T | None:
+    """Return what a conditional write returns; None when its condition is not true (any more).
+
+    Raises NameCollision where SeaweedFS says so of an absent key, for a folder that is there.
+    """
     try:
         return write()
     except ClientError as error:
-        if _has_lost(error):
-            return None
+        if not _has_lost(error):
+            raise
+        if "IfNoneMatch" in condition and is_seaweedfs(error.response) and _is_folder(bucket, key):
+            raise NameCollision(
+                f"{bucket.place} has a folder of this name, since other names begin with it and a "
+                "slash, or did minutes ago; it creates nothing beside a folder under a condition. "
+                "Write without If-None-Match, or choose another name."
+            ) from error
+        return None
+
+
+def _is_folder(bucket: Bucket, key: str) -> bool:
+    """Tell whether SeaweedFS has a folder, and no object, at `key`. Mostly one request."""
+    try:
+        return _exists(bucket, f"{key}/") and not _exists(bucket, key)
+    except DRIVER_ERRORS:  # nothing was written: who lost looks again, and fails as a reader does
+        return False
+
+
+def _exists(bucket: Bucket, key: str) -> bool:
+    try:
+        bucket.client.head_object(Bucket=bucket.name, Key=key)
+    except ClientError as error:
+        if is_absent(error):
+            return False
         raise
+    return True
 
 
 class Conditions:

@@ -5,10 +5,10 @@ S3 itself puts a whole object in place at once, so a reader sees the old one or 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -41,6 +41,8 @@ from springfield.stores.s3.transfer import (
 )
 from springfield.stores.store import Inspection, StoreOptions
 from springfield.stores.url import redact
+
+T = TypeVar("T")
 
 SLOWEST = 1024 * 1024
 """Bytes a second that an upload must make: a part has this much time beside the timeout."""
@@ -112,8 +114,9 @@ class S3Object:
         if expected.entity_tag is None:  # nothing for nothing: there is nothing to write
             return await self.stat() is None
         await self._conditions.require(obeys_in_delete)
-        call = partial(self._remove, _condition_of(expected))
-        return await self._bucket.change(partial(unless_lost, call)) is not None
+        condition = _condition_of(expected)
+        call = partial(self._remove, condition)
+        return await self._bucket.change(self._unless_lost(call, condition)) is not None
 
     async def ping(self) -> None:
         """Return when the object could be asked for, or its bucket exists."""
@@ -141,17 +144,19 @@ class S3Object:
         media_type: str | None,
         expected: Expected | None,
     ) -> ObjectInfo | None:
+        condition = _condition_of(expected)
+
         def put() -> ObjectInfo:
             answer = self._bucket.client.put_object(
                 Bucket=self._bucket.name,
                 Key=self._key,
                 Body=body,  # type: ignore[arg-type]  # the stub forgets bytearray
                 ContentType=media_type or UNTYPED,
-                **_condition_of(expected),
+                **condition,
             )
             return ObjectInfo(size, answer["ETag"].strip('"'), media_type)
 
-        return await self._bucket.change(partial(unless_lost, put), self._time_for(size))
+        return await self._bucket.change(self._unless_lost(put, condition), self._time_for(size))
 
     async def _put_spooled(
         self,
@@ -183,8 +188,9 @@ class S3Object:
         try:
             await self._bucket.ask(partial(upload.create, media_type or UNTYPED))
             size = await self._send(upload, first.pop(), parts)
-            complete = partial(upload.complete, _condition_of(expected))
-            tag = await self._bucket.change(partial(unless_lost, complete), self._time_for(PART))
+            condition = _condition_of(expected)
+            complete = self._unless_lost(partial(upload.complete, condition), condition)
+            tag = await self._bucket.change(complete, self._time_for(PART))
         finally:
             if tag is None:
                 await self._bucket.clean_up(upload.abort)
@@ -210,6 +216,11 @@ class S3Object:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
         return size
+
+    def _unless_lost(
+        self, write: Callable[[], T], condition: Mapping[str, Any]
+    ) -> Callable[[], T | None]:
+        return partial(unless_lost, write, self._bucket, self._key, condition)
 
     def _time_for(self, size: int) -> float:
         return self._seconds + size / SLOWEST
