@@ -8,7 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,11 @@ def springfield(
         timeout=90,
         check=False,
     )
+
+
+def wait_for(condition: Callable[[], bool], deadline: float = 10) -> None:
+    """Return once `condition` is true; fail where it is not within `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 
 from tests.servers.mongodb import MongodbServer
 from tests.servers.mysql import MysqlServer
-from tests.service import ServiceProcess, clean_environment, running, springfield
+from tests.service import ServiceProcess, clean_environment, running, springfield, wait_for
 
 PAIRS = [("homers", b'{"doh": 1}'), ("lisas", b"sax"), ("marges", b"\x00\xff")]
 
@@ -272,10 +271,3 @@ def assert_a_kill_loses_nothing(directory: Path, environment: dict[str, str]) ->
 def is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_for(condition: Callable[[], bool], deadline: float = 10) -> None:
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
