@@ -10,7 +10,8 @@ from typing import Any
 
 import asyncmy
 from asyncmy.constants.CLIENT import FOUND_ROWS
-from asyncmy.errors import MySQLError
+from asyncmy.constants.CR import CR_SERVER_LOST
+from asyncmy.errors import MySQLError, OperationalError
 
 from springfield.stores.mysql.errors import (
     DEADLOCKS,
@@ -120,20 +121,23 @@ class Server:
 
     async def _connect(self, *, to_database: bool = True) -> Driver:
         address = self._address
-        return await asyncmy.connect(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            password=address.password.encode(),  # asyncmy takes a str for Latin-1
-            database=address.database if to_database else None,
-            charset="utf8mb4",
-            connect_timeout=self._timeout,
-            init_command=self._session_settings(),
-            autocommit=None,
-            client_flag=FOUND_ROWS,
-            ssl=address.tls,
-            program_name="springfield",
-        )
+        try:
+            return await asyncmy.connect(
+                host=address.host,
+                port=address.port,
+                user=address.user,
+                password=address.password.encode(),  # asyncmy takes a str for Latin-1
+                database=address.database if to_database else None,
+                charset="utf8mb4",
+                connect_timeout=self._timeout,
+                init_command=self._session_settings(),
+                autocommit=None,
+                client_flag=FOUND_ROWS,
+                ssl=address.tls,
+                program_name="springfield",
+            )
+        except RuntimeError as error:  # closed at once, it has no socket to be tuned any more
+            raise OperationalError(CR_SERVER_LOST, "the server hung up") from error
 
     def _session_settings(self) -> str:
         # The comments are code: the first for MariaDB alone, the second for MySQL 8 alone. They
