@@ -108,6 +108,17 @@ def test_a_write_whose_connection_was_cut_before_the_store_greeted_is_not_done(c
     assert cut.service.post(PATH, NEW).status == 204
 
 
+@pytest.mark.parametrize("cut", ["mysql"], indirect=True)
+def test_a_write_that_the_store_was_still_preparing_is_not_done(cut: Cut) -> None:
+    cut.proxy.drop()
+    cut.proxy.marker, cut.proxy.cut = b"INSERT ", "after"  # the text goes ahead of the content
+    answer = cut.service.post(PATH, NEW)
+    cut.proxy.cut = None
+    assert (answer.status, answer.problem["code"]) == (503, "not-done")
+    assert cut.proxy.cuts == 1
+    assert cut.service.get(PATH).body == OLD
+
+
 def test_connections_that_were_closed_while_idle_cost_no_write(cut: Cut) -> None:
     for _ in range(5):
         assert written_at_once(cut.service) == {204}

@@ -184,7 +184,9 @@ class TestSwapInUnusualTables:
         options = StoreOptions("things", Kind.BYTES, timeout=0.5, pool_size=1)
         async with open_store(own_mysql_server.url, options) as store:
             await store.prepare()
-            await write_one(store, "lisa", b"old")
+            await write_one(store, "lisa", b"oldest")
+            # The statement is prepared from here on: what is sent next is the swap itself.
+            assert await store.swap(LISA, Item(b"oldest"), Item(b"old"))
             own_mysql_server.pause()
             try:
                 with pytest.raises(OutcomeUnknown) as swap:

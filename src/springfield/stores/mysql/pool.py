@@ -39,10 +39,13 @@ class Connection:
         It stays prepared as long as the connection lives, so callers keep the texts few. Arguments
         travel as they are: no quoting, which costs the text protocol 70 ms of CPU for 1 MiB.
         """
-        statement = self._statements.get(sql)
-        if statement is None:
-            statement = self._statements[sql] = await self._driver.prepare(sql)
-        return await statement.execute(tuple(arguments))
+        await self.prepare(sql)
+        return await self._statements[sql].execute(tuple(arguments))
+
+    async def prepare(self, sql: str) -> None:
+        """Have the statement ready to run; nothing of it is done yet."""
+        if sql not in self._statements:
+            self._statements[sql] = await self._driver.prepare(sql)
 
     async def run_once(self, sql: str) -> None:
         """Run a statement that is not worth preparing, such as one that creates a table."""

@@ -47,6 +47,7 @@ class Session:
         One that was undone in a deadlock is repeated, three times in all.
         """
         attempt = 1
+        await self._connection.prepare(sql)
         while True:
             self._progress.in_flight = True
             try:
