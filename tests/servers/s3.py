@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 _BUCKET, _ACCESS_KEY, _SECRET_KEY = "springfield-test", "springfield", "mmm-forbidden-donut"
 _DAEMONS = ("master", "volume", "filer", "admin")
 
+# What looks for empty folders also takes an object away, minutes after it was acknowledged: `a`,
+# where `a/b` and then `a` were deleted before it was written again (4.48).
+_FILER = """
+[filer.options]
+s3.empty_folder_cleanup_delay = "24h"
+[leveldb2]
+enabled = true
+dir = "data/filerldb2"
+"""
+
 
 class S3Server(Server):
     """An S3 endpoint with one bucket. ``url`` is the endpoint."""
@@ -45,6 +55,7 @@ class S3Server(Server):
             )
         data = directory / "data"
         data.mkdir(parents=True)
+        (directory / "filer.toml").write_text(_FILER)
         port = free_port()
         argv = _argv(weed, data, _identities(directory), port)
         return cls(f"http://127.0.0.1:{port}", ServerProcess(argv, directory))
