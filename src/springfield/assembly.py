@@ -23,7 +23,8 @@ from springfield.stores import catalog
 from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, Expiring, StoreOptions
 from springfield.stores.sweeper import sweeping
-from springfield.upstream.weather import Weather, open_meteo_uri, open_weather
+from springfield.upstream.cached import Cached, open_cached
+from springfield.upstream.weather import Condition, open_meteo_uri, open_weather
 from springfield.web.routes import Service
 from springfield.web.safety import Safety, is_loopback_name
 from springfield.web.traffic import Traffic
@@ -107,7 +108,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
     log_events(events)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_stores(settings))
-        weather = await stack.enter_async_context(_open_weather(settings))
+        weather = await stack.enter_async_context(_open_weather(settings, events))
         for warning in shared_places(settings.bindings):
             log.warning("%s", warning)
         await _greet(opened)
@@ -118,18 +119,27 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def _open_weather(settings: Settings) -> AsyncIterator[Weather]:
+async def _open_weather(settings: Settings, events: Events) -> AsyncIterator[Cached[Condition]]:
     uri = settings.weather_uri or open_meteo_uri(
         settings.weather_latitude, settings.weather_longitude, settings.weather_units
     )
-    async with open_weather(
-        uri, settings.weather_place, settings.weather_timeout, settings.weather_client
-    ) as weather:
-        yield weather
+    timeout, lifetime, stale = (
+        settings.weather_timeout,
+        settings.weather_lifetime,
+        settings.weather_stale,
+    )
+    async with (
+        open_weather(uri, timeout, settings.weather_client, events) as weather,
+        open_cached(weather.current, lifetime, stale) as cached,
+    ):
+        yield cached
 
 
 def _service(
-    settings: Settings, opened: Sequence[OpenStore], weather: Weather, events: Events
+    settings: Settings,
+    opened: Sequence[OpenStore],
+    weather: Cached[Condition],
+    events: Events,
 ) -> Service:
     collections, singles, object_collections = [], [], []
     for each in opened:
@@ -151,6 +161,7 @@ def _service(
         singles=singles,
         object_collections=object_collections,
         weather=weather,
+        weather_place=settings.weather_place,
         health=Health(components, settings.health_timeout),
         safety=Safety(is_loopback_name(settings.host), settings.read_only),
         traffic=Traffic(),

@@ -25,5 +25,6 @@ def service(
 ) -> Iterator[ServiceProcess]:
     """The service on the embedded default, shared: each test uses names of its own."""
     directory = tmp_path_factory.mktemp("service")
-    with running(directory, f"--engine={engine}", WEATHER_URI=upstream.uri) as service:
+    weather = ("--weather-lifetime=0", "--weather-stale=0", f"--weather-uri={upstream.uri}")
+    with running(directory, f"--engine={engine}", *weather) as service:
         yield service

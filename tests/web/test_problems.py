@@ -36,7 +36,6 @@ ERRORS = [*leaves(SpringfieldError)]
 class Failing:
     """A store, a store of objects, an object and an upstream: whatever is asked of it fails."""
 
-    place = "nowhere"
     verbatim = True
 
     def __init__(self, error: Exception) -> None:
@@ -45,7 +44,7 @@ class Failing:
     async def fail(self, *_: Any) -> Any:
         raise self._error
 
-    read = write = swap = delete = names = ping = stat = current = fail
+    read = write = swap = delete = names = ping = stat = get = fail
 
     def at(self, _: str) -> "Failing":
         return self
@@ -64,6 +63,7 @@ def service_that_fails(error: Exception) -> Service:
         singles=[SingleObject("bart", failing, 100)],
         object_collections=[ObjectCollection("photos", failing, 100)],
         weather=failing,
+        weather_place="Springfield",
         health=Health([Component("homers", "MongoDB", failing.ping)], 1),
         safety=Safety(loopback_only=True, read_only=False),
         traffic=Traffic(),

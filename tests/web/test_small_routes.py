@@ -63,6 +63,8 @@ def test_an_upstream_that_is_too_slow_is_504_and_one_that_is_gone_502(
         flags = (
             f"--weather-uri={upstream.uri}",
             "--weather-timeout=0.3",
+            "--weather-lifetime=0",
+            "--weather-stale=0",
             f"--weather-client={client}",
         )
         with running(tmp_path_factory.mktemp("slow"), *flags) as service:

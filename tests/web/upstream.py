@@ -2,6 +2,7 @@
 
 import json
 import threading
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -22,17 +23,25 @@ TALK = {"query": {"count": 1, "results": {"channel": {"item": {"condition": {
 
 
 class FakeUpstream:
-    """Answers what `answer` says: a status and a body, or nothing until it is closed."""
+    """Answers what `answer` says: a status and a body, or nothing until it is closed.
+
+    While `gate` is clear an answer is held back.
+    """
 
     def __init__(self) -> None:
         self.answer: tuple[int, bytes] | None = (200, json.dumps(OPEN_METEO).encode())
         self.requests: list[str] = []
+        self.headers: list[Message] = []
+        self.gate = threading.Event()
+        self.gate.set()
         self._closing = threading.Event()
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 fake.requests.append(self.path)
+                fake.headers.append(self.headers)
+                fake.gate.wait(30)
                 if fake.answer is None:
                     fake._closing.wait(30)
                     return
@@ -60,6 +69,7 @@ class FakeUpstream:
         trace: TracebackType | None,
     ) -> None:
         self._closing.set()
+        self.gate.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

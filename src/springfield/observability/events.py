@@ -57,6 +57,8 @@ class UpstreamCallFinished(NamedTuple):
     started: float
     seconds: float
     error: BaseException | None
+    trace: TraceContext
+    """What the upstream was told: `span_id` is the call's, `parent_id` the request's."""
 
 
 class CallRetried(NamedTuple):

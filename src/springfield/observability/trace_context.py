@@ -8,9 +8,12 @@ import re
 from contextvars import ContextVar
 from typing import NamedTuple
 
-_PARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+_PARENT = re.compile(  # a version to come may have more behind what is known of it
+    r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+    r"(?:-.*)?"
 )
+_MEMBER = re.compile(r"[a-z0-9][a-z0-9_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
+_MEMBERS = 32
 
 
 class TraceContext(NamedTuple):
@@ -24,20 +27,46 @@ class TraceContext(NamedTuple):
     """16 digits: the client's part, if it told."""
     is_sampled: bool
     """Whether the client records its part; without a client, whether we would."""
+    state: str = ""
+    """The client's `tracestate`, which other tracing systems read (section 3.3)."""
 
     @property
     def header(self) -> str:
-        """The `traceparent` for who is called on behalf of this request (section 3.2)."""
+        """The `traceparent` for who is called on behalf of this request (section 3.2).
+
+        It is the `traceresponse` for who called, too (Trace Context Level 2, section 4).
+        """
         return f"00-{self.trace_id}-{self.span_id}-{self.is_sampled:02x}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields for who is called on behalf of this request."""
+        parent = {"Traceparent": self.header}
+        return {**parent, "Tracestate": self.state} if self.state else parent
+
+    def child(self) -> "TraceContext":
+        """Return the context of a call that is made on behalf of this one."""
+        return self._replace(span_id=os.urandom(8).hex(), parent_id=self.span_id)
 
 
 current: ContextVar[TraceContext | None] = ContextVar("current", default=None)
 """That of the request in whose context code runs."""
 
 
-def trace_context_of(parent: str) -> TraceContext:
-    """Return the context of a request with this `traceparent`; an invalid one counts as none."""
+def trace_context_of(parent: str, state: str = "") -> TraceContext:
+    """Return the context of a request with this `traceparent` and `tracestate`.
+
+    An invalid parent counts as none, and then so does the state; an invalid state counts as none.
+    """
     span_id = os.urandom(8).hex()
     if given := _PARENT.fullmatch(parent):
-        return TraceContext(given[1], span_id, given[2], bool(int(given[3], 16) & 1))
+        parent_id, is_sampled = given[2], bool(int(given[3], 16) & 1)
+        return TraceContext(given[1], span_id, parent_id, is_sampled, _state(state))
     return TraceContext(os.urandom(16).hex(), span_id, None, is_sampled=True)
+
+
+def _state(given: str) -> str:
+    members = [member for each in given.split(",") if (member := each.strip(" \t"))]
+    if len(members) > _MEMBERS or not all(map(_MEMBER.fullmatch, members)):
+        return ""
+    return ",".join(members)

@@ -39,6 +39,18 @@ class Upstream(Group):
         "fahrenheit", description="The units to ask Open-Meteo for."
     )
     weather_timeout: Seconds = Field(5.0, description="Seconds that the upstream may take.")
+    weather_lifetime: float = Field(
+        60.0,
+        ge=0,
+        le=86400,
+        description="Seconds that the weather is fresh; 0 asks the upstream for every request.",
+    )
+    weather_stale: float = Field(
+        3600.0,
+        ge=0,
+        le=604800,
+        description="Seconds after its lifetime in which the weather is still served when the upstream fails.",
+    )
     weather_client: Annotated[Literal["simple", "curl"], AfterValidator(_http_client)] = Field(
         "simple",
         description="Tornado's HTTP client to use; curl needs the extra springfield[curl].",

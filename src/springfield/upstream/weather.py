@@ -1,6 +1,7 @@
 """In charge of asking an upstream for the weather. Understands Open-Meteo and the talk's upstream."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from springfield.errors import UpstreamFailed, UpstreamTooSlow
+from springfield.observability.events import Events, UpstreamCallFinished
+from springfield.observability.trace_context import TraceContext, current, trace_context_of
 
 ANSWER_LIMIT = 256 * 1024
 """The largest answer that is read, in bytes; both upstreams send less than one KiB."""
@@ -74,18 +77,31 @@ def open_meteo_uri(latitude: float, longitude: float, units: str) -> str:
 class Weather:
     """The upstream, asked through one pooled client."""
 
-    def __init__(self, client: AsyncHTTPClient, uri: str, place: str, timeout: float) -> None:
-        self.place = place
+    def __init__(self, client: AsyncHTTPClient, uri: str, timeout: float, events: Events) -> None:
         self._client = client
         self._uri = uri
         self._timeout = timeout
+        self._events = events
 
     async def current(self) -> Condition:
-        """Return the weather now.
+        """Ask for the weather now, once: one attempt, on behalf of the request of the context.
 
         Raises UpstreamTooSlow after the timeout, and UpstreamFailed for anything else that is not
-        an answer in one of the two shapes.
+        an answer in one of the two shapes. Publishes UpstreamCallFinished however it ends.
         """
+        request = current.get()
+        call = trace_context_of("") if request is None else request.child()
+        started, failure = time.monotonic(), None
+        try:
+            return parse_condition(await self._fetch(call))
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            self._events.publish(UpstreamCallFinished("weather", started, seconds, failure, call))
+
+    async def _fetch(self, call: TraceContext) -> bytes:
         body = bytearray()
 
         def take(chunk: bytes) -> None:
@@ -94,7 +110,7 @@ class Weather:
 
         request = HTTPRequest(
             self._uri,
-            headers={"Accept": "application/json", "User-Agent": "springfield"},
+            headers={"Accept": "application/json", "User-Agent": "springfield", **call.headers},
             connect_timeout=self._timeout,
             request_timeout=self._timeout,
             max_redirects=3,
@@ -115,7 +131,7 @@ class Weather:
             raise UpstreamFailed("The weather service could not be reached.") from error
         if len(body) > ANSWER_LIMIT:
             raise UpstreamFailed(f"The weather service answered more than {ANSWER_LIMIT} bytes.")
-        return parse_condition(bytes(body))
+        return bytes(body)
 
     def _too_slow(self) -> UpstreamTooSlow:
         return UpstreamTooSlow(f"The weather service did not answer within {self._timeout:g} s.")
@@ -123,10 +139,7 @@ class Weather:
 
 @asynccontextmanager
 async def open_weather(
-    uri: str,
-    place: str,
-    timeout: float,
-    client: Literal["simple", "curl"],
+    uri: str, timeout: float, client: Literal["simple", "curl"], events: Events
 ) -> AsyncIterator[Weather]:
     """Open a client of our own for the upstream; leaving the context closes it.
 
@@ -140,7 +153,7 @@ async def open_weather(
         chosen, limits = CurlAsyncHTTPClient, {}
     http = chosen(force_instance=True, max_clients=CONNECTIONS, **limits)
     try:
-        yield Weather(http, uri, place, timeout)
+        yield Weather(http, uri, timeout, events)
     finally:
         http.close()
 

@@ -11,7 +11,8 @@ from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
 from springfield.resources import Collection
-from springfield.upstream.weather import Weather
+from springfield.upstream.cached import Cached
+from springfield.upstream.weather import Condition
 from springfield.web.access import report
 from springfield.web.handlers.base import NotFoundHandler, ServerHandler
 from springfield.web.handlers.flanders import FlandersHandler
@@ -31,7 +32,8 @@ class Service:
     collections: Sequence[Collection]
     singles: Sequence[SingleObject]
     object_collections: Sequence[ObjectCollection]
-    weather: Weather
+    weather: Cached[Condition]
+    weather_place: str
     health: Health
     safety: Safety
     traffic: Traffic
@@ -53,7 +55,9 @@ def make_app(service: Service) -> Application:
     routes = [
         _route("/api/v1/flanders", FlandersHandler),
         _route("/api/v1/healthcheck", HealthcheckHandler, health=service.health),
-        _route("/api/v1/maggie", MaggieHandler, weather=service.weather),
+        _route(
+            "/api/v1/maggie", MaggieHandler, weather=service.weather, place=service.weather_place
+        ),
         _route("/problems/{code}", ProblemHandler),
         URLSpec(r"\*", ServerHandler, {"route": "*"}),
     ]

@@ -204,7 +204,10 @@ class Handler(RequestHandler):
     def trace(self) -> TraceContext:
         """The ids under which logs and traces speak of this request."""
         if self._trace is None:
-            self._trace = trace_context_of(self.request.headers.get("Traceparent", ""))
+            headers = self.request.headers
+            self._trace = trace_context_of(
+                headers.get("Traceparent", ""), headers.get("Tracestate", "")
+            )
         return self._trace
 
     # Errors.
