@@ -24,6 +24,12 @@ class Answer:
     body: bytes
 
     @property
+    def lasting_headers(self) -> Mapping[str, str]:
+        """The headers that the same request would be answered with again."""
+        of_the_moment = {"date", "age", "traceresponse"}
+        return {name: value for name, value in self.headers.items() if name not in of_the_moment}
+
+    @property
     def problem(self) -> dict[str, Any]:
         """The body as a problem; asserts that it is one and that it tells the truth."""
         assert self.headers["content-type"] == "application/problem+json", (self.status, self.body)

@@ -7,15 +7,17 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
+from springfield import __version__
 from springfield.errors import Misconfigured, SpringfieldError, Unsuitable
 from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
 from springfield.observability.logs import log_events
+from springfield.observability.trace_context import Sampler
 from springfield.resources import Collection
 from springfield.settings.fields import Binding, Shape
 from springfield.settings.table import Settings
@@ -107,6 +109,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
     events = Events()
     log_events(events)
     async with AsyncExitStack() as stack:
+        sampler = await stack.enter_async_context(_open_traces(settings, events))
         opened = await stack.enter_async_context(open_stores(settings))
         weather = await stack.enter_async_context(_open_weather(settings, events))
         for warning in shared_places(settings.bindings):
@@ -115,7 +118,18 @@ async def assemble(settings: Settings) -> AsyncIterator[Service]:
         if not settings.read_only:
             expiring = [each.store for each in opened if hasattr(each.store, "sweep")]
             await stack.enter_async_context(sweeping(cast("list[Expiring]", expiring)))
-        yield _service(settings, opened, weather, events)
+        yield replace(_service(settings, opened, weather, events), sampler=sampler)
+
+
+@asynccontextmanager
+async def _open_traces(settings: Settings, events: Events) -> AsyncIterator[Sampler | None]:
+    if not settings.tracing:
+        yield None
+        return
+    from springfield.observability.traces import open_traces  # noqa: PLC0415 - an extra
+
+    async with open_traces(events, __version__) as sampler:
+        yield sampler
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ def test_an_object_is_streamed_up_and_down_with_its_type(service: ServiceProcess
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["content-length"] == str(SIZE)
     head = service.request("HEAD", BART)
-    assert {**head.headers, "date": ""} == {**answer.headers, "date": ""}
+    assert head.lasting_headers == answer.lasting_headers
     assert service.get(BART, If_None_Match=answer.headers["etag"]).status == 304
 
 

@@ -34,6 +34,9 @@ class RequestFinished(NamedTuple):
     """Bytes of the answer's content."""
     seconds: float
     trace: TraceContext
+    scheme: str = "http"
+    error: BaseException | None = None
+    """What was answered with a problem."""
 
 
 class StoreCallFinished(NamedTuple):

@@ -5,6 +5,7 @@ Every request has them, with or without tracing.
 
 import os
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -53,11 +54,20 @@ current: ContextVar[TraceContext | None] = ContextVar("current", default=None)
 """That of the request in whose context code runs."""
 
 
-def trace_context_of(parent: str, state: str = "") -> TraceContext:
+Sampler = Callable[[TraceContext], bool]
+"""Decides whether a request is recorded; is given its context with the client's decision."""
+
+
+def trace_context_of(parent: str, state: str = "", sampler: Sampler | None = None) -> TraceContext:
     """Return the context of a request with this `traceparent` and `tracestate`.
 
     An invalid parent counts as none, and then so does the state; an invalid state counts as none.
     """
+    trace = _read(parent, state)
+    return trace if sampler is None else trace._replace(is_sampled=sampler(trace))
+
+
+def _read(parent: str, state: str) -> TraceContext:
     span_id = os.urandom(8).hex()
     if given := _PARENT.fullmatch(parent):
         parent_id, is_sampled = given[2], bool(int(given[3], 16) & 1)

@@ -24,5 +24,7 @@ def report(finished: RequestHandler) -> None:
             handler.size,
             request.request_time(),
             handler.trace,
+            scheme=request.protocol,
+            error=handler.failure,
         )
     )

@@ -10,6 +10,7 @@ from springfield.health import Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
+from springfield.observability.trace_context import Sampler
 from springfield.resources import Collection
 from springfield.upstream.cached import Cached
 from springfield.upstream.weather import Condition
@@ -42,6 +43,8 @@ class Service:
     """Seconds that a GET may wait for a change."""
     needs_precondition: frozenset[str] = frozenset()
     """The resources that take conditional writes alone."""
+    sampler: Sampler | None = None
+    """Decides which requests are traced, when traces are on."""
 
     def release_waiters(self) -> None:
         """Answer everybody who waits for a change: the service stops."""
@@ -92,6 +95,7 @@ def make_app(service: Service) -> Application:
         safety=service.safety,
         traffic=service.traffic,
         events=service.events,
+        sampler=service.sampler,
         wait_limit=service.wait_limit,
     )
 

@@ -4,7 +4,6 @@ A refusal ends its connection: after it nobody can say where the next request be
 """
 
 import logging
-import os
 import re
 import time
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from http import HTTPStatus
 from httptools import HttpParserError
 from tornado.httputil import HTTPInputError, RequestStartLine, format_timestamp
 
+from springfield.observability.trace_context import trace_context_of
 from springfield.web.problems import CODES, MEDIA_TYPE, Problem
 
 log = logging.getLogger("springfield.server")
@@ -31,7 +31,8 @@ class Refusal(Exception):
         """Return the whole answer, as bytes, to `request` as far as it is known."""
         status = CODES[self.code].status
         path = "" if request is None else request.path.partition("?")[0]
-        body = Problem(self.code, status, str(self)).body(path, os.urandom(16).hex())
+        trace = trace_context_of("")._replace(is_sampled=False)  # nobody records it
+        body = Problem(self.code, status, str(self)).body(path, trace.trace_id)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
             "Server: springfield\r\n"
@@ -39,6 +40,7 @@ class Refusal(Exception):
             f"Content-Type: {MEDIA_TYPE}\r\n"
             "X-Content-Type-Options: nosniff\r\n"
             "Cache-Control: no-store\r\n"
+            f"Traceresponse: {trace.header}\r\n"
             f"Content-Length: {len(body)}\r\n"
             "Connection: close\r\n\r\n"
         )

@@ -50,6 +50,8 @@ class Handler(RequestHandler):
     _task: "asyncio.Task[Any] | None" = None
     size = 0
     """Bytes of content that were answered."""
+    failure: BaseException | None = None
+    """What was answered with a problem."""
     is_abandoned = False
     """Whether the client went away before it had its answer."""
 
@@ -63,6 +65,7 @@ class Handler(RequestHandler):
         """Say as little about the server as the standard allows, and forbid guessing types."""
         self.set_header("Server", "springfield")
         self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Traceresponse", self.trace.header)
         if self.traffic.is_draining:
             self.set_header("Connection", "close")
 
@@ -170,6 +173,7 @@ class Handler(RequestHandler):
     def answer_early(self, error: Exception) -> None:
         """Answer with the problem of `error` while the body is still coming."""
         self._refused = True
+        self.failure = error
         self.write_problem(problem_of(error))
         self.set_header("Content-Length", sum(len(part) for part in self._write_buffer))
         # Our engine reads the rest away by itself. A client that waits for 100 sends no body, and no
@@ -206,7 +210,9 @@ class Handler(RequestHandler):
         if self._trace is None:
             headers = self.request.headers
             self._trace = trace_context_of(
-                headers.get("Traceparent", ""), headers.get("Tracestate", "")
+                headers.get("Traceparent", ""),
+                headers.get("Tracestate", ""),
+                self.settings["sampler"],
             )
         return self._trace
 
@@ -214,7 +220,7 @@ class Handler(RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem. Called by Tornado for every exception."""
-        error = kwargs.get("exc_info", (None, None, None))[1]
+        error = self.failure = kwargs.get("exc_info", (None, None, None))[1]
         problem = problem_of(error or HTTPError(status_code))
         self.write_problem(problem)
         _ = self.finish()
