@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from springfield.errors import UpstreamFailed
+from springfield.errors import UpstreamFailed, UpstreamTooSlow
 from springfield.observability.trace_context import current, trace_context_of
 from springfield.upstream import cached as module
 from springfield.upstream.cached import Cached, open_cached
@@ -101,6 +101,24 @@ async def test_a_first_caller_that_is_cancelled_disturbs_nobody(
     upstream.gate.set()
     assert ((await second).value, (await third).value, upstream.calls) == (1, 1, 1)
     assert first.cancelled()
+
+
+async def test_a_caller_with_a_nearer_deadline_gets_the_old_answer_or_none_and_disturbs_nobody(
+    upstream: Upstream, cached: Cached[int], clock: Clock
+) -> None:
+    upstream.gate.clear()
+    patient = asyncio.create_task(cached.get())
+    with pytest.raises(UpstreamTooSlow):
+        await cached.get(timeout=0.001)
+    upstream.gate.set()
+    assert (await patient).value == 1
+    clock.now += 61
+    upstream.gate.clear()
+    patient = asyncio.create_task(cached.get())
+    assert (await cached.get(timeout=0.001)).value == 1
+    upstream.gate.set()
+    assert (await patient).value == 2
+    assert upstream.calls == 2
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_kept(

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from springfield.errors import SpringfieldError
+from springfield.errors import SpringfieldError, UpstreamTooSlow
 from springfield.upstream.single_flight import SingleFlight
 
 T = TypeVar("T")
@@ -67,17 +67,24 @@ class Cached(Generic[T]):
         self._asked_again = 0.0
         """When, by the monotonic clock, the upstream may be asked after a failure."""
 
-    async def get(self) -> Reading[T]:
-        """Return the value and its age; raises the operation's error when there is none to give."""
+    async def get(self, timeout: float | None = None) -> Reading[T]:
+        """Return the value and its age; raises the operation's error when there is none to give.
+
+        `timeout` is how long this caller waits, in seconds: then it gets the old value, or
+        UpstreamTooSlow, and the others wait on.
+        """
         old = self._read()
         if old is not None and old.time_to_live > 0:
             return old
         if self._failed is not None and time.monotonic() < self._asked_again:
             return old or self._landed(self._failed)
-        patience = PATIENCE if old is not None and self._failed is not None else None
+        if old is not None and self._failed is not None:
+            timeout = PATIENCE if timeout is None else min(PATIENCE, timeout)
         flight = self._flight.join()
-        await asyncio.wait({flight}, timeout=patience)
-        if old is not None and not flight.done():
+        await asyncio.wait({flight}, timeout=timeout)
+        if not flight.done():
+            if old is None:
+                raise UpstreamTooSlow("The upstream did not answer in the time that you gave it.")
             return old
         if _has_failed(flight) and (still := self._read()) is not None:
             return still
