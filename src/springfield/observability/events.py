@@ -37,6 +37,10 @@ class RequestFinished(NamedTuple):
     scheme: str = "http"
     error: BaseException | None = None
     """What was answered with a problem."""
+    client: str = ""
+    """The client's address, as the trusted proxies tell it."""
+    waited: float = 0.0
+    """The part of `seconds` that the client wished to wait for a change."""
 
 
 class StoreCallFinished(NamedTuple):
@@ -102,6 +106,12 @@ class LoopBlocked(NamedTuple):
 
     seconds: float
     stack: str
+
+
+class LoopTurned(NamedTuple):
+    """The event loop has come round to its heartbeat, `lag` seconds late. Twenty times a second."""
+
+    lag: float
 
 
 class Events:
