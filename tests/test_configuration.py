@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from springfield.configuration import InvalidSettings, load_settings
+from springfield.configuration import load_settings
 from springfield.model import Kind
 from springfield.settings.fields import Binding, Shape
+from springfield.settings.mistakes import InvalidSettings
 from springfield.settings.table import Settings
 from tests.service import clean_environment
 

@@ -5,10 +5,10 @@ Everything is entered in one `AsyncExitStack`, so that the order of stopping mir
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from springfield import __version__
 from springfield.errors import Misconfigured, SpringfieldError, Unsuitable
@@ -100,13 +100,12 @@ async def _open(
 
 
 @asynccontextmanager
-async def assemble(settings: Settings) -> AsyncIterator[Service]:
+async def assemble(settings: Settings, events: Events) -> AsyncIterator[Service]:
     """Open everything that the routes lead to; leaving the context closes it.
 
-    A store that is unreachable is warned of and does not stop the service; raises Unsuitable for
-    one that could never hold its resource.
+    What happens is told to the subscribers of `events`. A store that is unreachable is warned of and
+    does not stop the service; raises Unsuitable for one that could never hold its resource.
     """
-    events = Events()
     log_events(events)
     async with AsyncExitStack() as stack:
         sampler = await stack.enter_async_context(_open_traces(settings, events))
@@ -170,19 +169,38 @@ def _service(
                 objects = cast("Objects", each.store)
                 object_collections.append(ObjectCollection(name, objects, settings.object_limit))
     components = [Component(o.binding.resource, o.product, o.store.ping) for o in opened]
+    health = Health(components, settings.health_timeout)
+    critical = Health([c for c in components if c.name in settings.critical], health.timeout)
+    bounded = [each.store for each in opened if hasattr(each.store, "item_limit")]
     return Service(
         collections=collections,
         singles=singles,
         object_collections=object_collections,
         weather=weather,
         weather_place=settings.weather_place,
-        health=Health(components, settings.health_timeout),
+        health=health,
         safety=Safety(is_loopback_name(settings.host), settings.read_only),
         traffic=Traffic(),
         events=events,
         wait_limit=settings.wait_limit,
         needs_precondition=settings.require_precondition,
+        critical=critical,
+        tunables={
+            "item_limit": _setter("item_limit", [*collections, *bounded]),
+            "object_limit": _setter("object_limit", [*singles, *object_collections]),
+            "health_timeout": _setter("timeout", [health, critical]),
+        },
     )
+
+
+def _setter(attribute: str, parts: Sequence[object]) -> Callable[[Any], None]:
+    """Return what gives all `parts` a new value of `attribute`, which each reads when it needs it."""
+
+    def set_all(value: Any) -> None:
+        for part in parts:
+            setattr(part, attribute, value)
+
+    return set_all
 
 
 async def _greet(opened: Sequence[OpenStore]) -> None:

@@ -19,10 +19,11 @@ from textwrap import fill
 
 from springfield import __version__
 from springfield.assembly import OpenStore, open_stores, shared_places
-from springfield.configuration import InvalidSettings, LoadedSettings, flag_of, load_settings, shown
+from springfield.configuration import LoadedSettings, flag_of, load_settings, shown
 from springfield.errors import Misconfigured, SpringfieldError
 from springfield.server.lifecycle import CannotStart, run
 from springfield.settings.fields import PREFIX, Shape
+from springfield.settings.mistakes import InvalidSettings
 from springfield.settings.table import Settings
 from springfield.stores import catalog
 from springfield.stores.url import redact
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (value := getattr(parsed, name)) is not None
     }
     try:
-        loaded = load_settings(flags, parsed.config)
+        parsed.load = partial(load_settings, flags, parsed.config)
+        loaded = parsed.load()
         command: Command = parsed.command
         return command(loaded, parsed)
     except InvalidSettings as error:
@@ -116,14 +118,14 @@ def _version() -> str:
     return f"springfield {__version__} (Python {platform.python_version()}, {versions})"
 
 
-def _serve(loaded: LoadedSettings, _: argparse.Namespace) -> int:
+def _serve(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
     settings = loaded.settings
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     for noisy in ("botocore", "boto3", "urllib3", "pymongo", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    run(settings, lambda port: print(_banner(settings, port), flush=True))
+    run(loaded, parsed.load, lambda port: print(_banner(settings, port), flush=True))
     return 0
 
 

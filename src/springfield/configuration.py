@@ -6,7 +6,7 @@ Precedence: flag, environment, file (TOML), default. All mistakes are reported a
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,12 @@ from pydantic_settings import (
 )
 
 from springfield.settings.fields import PREFIX
+from springfield.settings.mistakes import InvalidSettings
 from springfield.settings.table import Settings, contradictions
 from springfield.stores.url import redact
 
 # What Kubernetes puts into every container for a Service that is named springfield.
 _SERVICE_LINK = re.compile(r"SPRINGFIELD_(SERVICE_(HOST|PORT.*)|PORT_\d+_.*)")
-
-
-class InvalidSettings(Exception):
-    """Settings that cannot be used. `mistakes` has a sentence for each."""
-
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +47,12 @@ class LoadedSettings:
 
     settings: Settings
     origins: Mapping[str, str]
+
+    def taking(self, other: "LoadedSettings", names: Collection[str]) -> "LoadedSettings":
+        """Return these settings, with those called `names` taken from `other`."""
+        values = {name: getattr(other.settings, name) for name in names}
+        origins = {name: other.origins.get(name, "default") for name in names}
+        return LoadedSettings(self.settings.model_copy(update=values), {**self.origins, **origins})
 
     def table(self) -> list[Setting]:
         """Return every setting with its value, secrets redacted."""

@@ -41,9 +41,15 @@ class Health:
     """The components, and the seconds that each may take."""
 
     def __init__(self, components: Sequence[Component], timeout: float) -> None:
+        self.timeout = timeout
+        """May be changed at any time; what is being asked keeps the old one."""
         self._components = components
-        self._timeout = timeout
         self._asking: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to ask."""
+        return not self._components
 
     async def check(self) -> Sequence[Status]:
         """Ask all components; ends within the timeout even if a store never answers.
@@ -59,7 +65,7 @@ class Health:
             task = self._asking[component.name] = asyncio.create_task(component.ping())
             task.add_done_callback(lambda done: self._answered(component.name, done))
         # Not a timeout around the ping: an adapter may end a cancelled call late.
-        await asyncio.wait({task}, timeout=self._timeout)
+        await asyncio.wait({task}, timeout=self.timeout)
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         return Status(component.name, component.product, milliseconds, self._failure(task))
 
@@ -70,7 +76,7 @@ class Health:
 
     def _failure(self, task: "asyncio.Task[None]") -> str | None:
         if not task.done():
-            return f"It did not answer within {self._timeout:g} s."
+            return f"It did not answer within {self.timeout:g} s."
         if isinstance(error := task.exception(), SpringfieldError):
             return str(error)
         task.result()  # raises a defect

@@ -7,18 +7,29 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
+from tornado.web import Application
+
 from springfield.assembly import assemble
+from springfield.observability.events import Events
+from springfield.observability.heartbeat import Heartbeat
+from springfield.server.admin import admin_safety, admin_sockets, administering
 from springfield.server.engines import Engine, make_engine
+from springfield.server.hangup import on_hangup
 from springfield.server.limits import Limits
 from springfield.server.listener import CannotListen, listen_tcp, listening_unix
 from springfield.server.loop import new_event_loop
+from springfield.server.operations import Operations
 from springfield.server.proxy import TrustedProxies
+from springfield.server.reload import Loaded, Reloading
 from springfield.server.tls import BadCertificate, Certificate
 from springfield.settings.table import Settings
+from springfield.web.admin.routes import make_admin_app
 from springfield.web.admission import Admission
 from springfield.web.routes import Service, make_app
 
@@ -29,47 +40,65 @@ class CannotStart(Exception):
     """The process cannot start; the sentence says what to change."""
 
 
-def run(settings: Settings, announce: Callable[[int], None]) -> None:
+def run(loaded: Loaded, load: Callable[[], Loaded], announce: Callable[[int], None]) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and close everything.
 
-    `announce` is called with the port once requests are answered. A second signal ends the process
+    `load` reads the settings anew, for a reload. `announce` is called with the port once requests are answered. A second signal ends the process
     at once. Raises CannotStart and the errors of `assemble`.
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(settings, announce))
+        runner.run(serve(loaded, load, announce))
 
 
-async def serve(settings: Settings, announce: Callable[[int], None]) -> None:
+async def serve(
+    loaded: Loaded, load: Callable[[], Loaded], announce: Callable[[int], None]
+) -> None:
     """Do what `run` promises, on the loop that runs."""
     _raise_descriptor_limit()
-    life = _Life()
+    settings, events = loaded.settings, Events()
+    life, reloading = _Life(), Reloading(loaded, load)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.end, number)
-    with ExitStack() as listening:
+    on_hangup(reloading.reload, life.end)
+    heartbeat = Heartbeat(events)
+    operations = Operations(reloading, heartbeat, life.stop.is_set)
+    with ExitStack() as listening, heartbeat.beating():
         try:
             sockets = _listen(settings, listening)
-            certificate = _certificate(settings)
+            for_admin = admin_sockets(settings, listening)
+            certificate = reloading.certificate = _certificate(settings)
             trusted = TrustedProxies.parse(settings.trusted_proxies)
         except (CannotListen, BadCertificate, ValueError) as error:
             raise CannotStart(str(error)) from error
         _make_data_dir(settings)
-        if certificate is not None:
-            loop.add_signal_handler(signal.SIGHUP, _reload, certificate)
+        admin = make_admin_app(operations.admin(admin_safety(settings)))
         try:
-            async with assemble(settings) as service:
+            async with administering(for_admin, admin), assemble(settings, events) as service:
+                app = make_app(service)
                 tls = None if certificate is None else certificate.context
-                admission = Admission(
-                    make_app(service), service.traffic, service.events, settings.max_requests
-                )
+                admission = Admission(app, service.traffic, service.events, settings.max_requests)
+                reloading.tell(_tunables(service, app, admission))
                 engine = make_engine(settings.engine, admission, Limits(), tls, trusted)
                 async with _serving(engine, sockets, service, settings.shutdown_timeout):
                     life.has_started = True
+                    operations.service = service
                     announce(sockets[0].getsockname()[1])
                     await life.stop.wait()
         except asyncio.CancelledError:
             if not life.stop.is_set():
                 raise
+
+
+def _tunables(
+    service: Service, app: Application, admission: Admission
+) -> Mapping[str, Callable[[Any], None]]:
+    """Return who takes new values of settings, by the setting's name."""
+    return {
+        **service.tunables,
+        "wait_limit": partial(app.settings.__setitem__, "wait_limit"),
+        "max_requests": partial(setattr, admission, "limit"),
+    }
 
 
 @asynccontextmanager
@@ -100,15 +129,6 @@ def _certificate(settings: Settings) -> Certificate | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     return Certificate(settings.tls_certificate, settings.tls_key)
-
-
-def _reload(certificate: Certificate) -> None:
-    try:
-        certificate.reload()
-    except BadCertificate as error:
-        log.error("the old certificate is kept: %s", error)  # noqa: TRY400  # it is one sentence
-    else:
-        log.info("the certificate was read anew")
 
 
 class _Life:

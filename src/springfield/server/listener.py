@@ -18,11 +18,14 @@ class CannotListen(Exception):
     """An address cannot be listened on; the sentence says what to change."""
 
 
-def listen_tcp(host: str, port: int) -> list[socket.socket]:
-    """Bind `port` of all addresses of `host` and listen; 0 takes a free one. Raises CannotListen."""
+def listen_tcp(host: str, port: int, flags: str = "--") -> list[socket.socket]:
+    """Bind `port` of all addresses of `host` and listen; 0 takes a free one.
+
+    Raises CannotListen, which names the settings whose flags begin with `flags`.
+    """
     sockets: list[socket.socket] = []
     with ExitStack() as opened:
-        for family, address in _addresses(host, port):
+        for family, address in _addresses(host, port, flags):
             # The same port for all addresses, also when the first one has taken a free one.
             chosen = sockets[0].getsockname()[1] if sockets else port
             try:
@@ -34,7 +37,7 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
                     continue  # localhost is ::1 too, also where IPv6 is switched off
                 raise CannotListen(
                     f"Port {port} of {host} cannot be bound ({os.strerror(error.errno or 0)}); "
-                    "stop what uses it, or choose another with --port."
+                    f"stop what uses it, or choose another with {flags}port."
                 ) from error
             sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
             sockets.append(opened.enter_context(sock))
@@ -42,7 +45,7 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+def _addresses(host: str, port: int, flags: str) -> list[tuple[int, tuple[Any, ...]]]:
     """Return the addresses of `host`, IPv4 first; an empty one means every interface."""
     try:
         found = socket.getaddrinfo(
@@ -50,7 +53,7 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
         )
     except (socket.gaierror, UnicodeError) as error:
         raise CannotListen(
-            f"The host {host!r} is not known ({error}); choose another with --host."
+            f"The host {host!r} is not known ({error}); choose another with {flags}host."
         ) from error
     return sorted({(int(family), address) for family, _, _, _, address in found})
 

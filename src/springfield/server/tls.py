@@ -1,5 +1,6 @@
 """In charge of TLS: the certificate, and reading it anew without a restart."""
 
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -19,14 +20,23 @@ class Certificate:
         self._chain = chain
         self._key = key
         self.context = self._read()
+        self._content = self._hash()
 
-    def reload(self) -> None:
-        """Have new connections get what the files hold now.
+    def reload(self) -> bool:
+        """Have new connections get what the files hold now; return whether that is anything new.
 
         Raises BadCertificate, and then nothing has changed. Open connections keep theirs.
         """
         self._read()  # tried elsewhere first: loading a bad key would spoil the context in use
         self._load(self.context)
+        before, self._content = self._content, self._hash()
+        return before != self._content
+
+    def _hash(self) -> bytes:
+        try:
+            return hashlib.sha256(self._chain.read_bytes() + self._key.read_bytes()).digest()
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def _read(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -45,6 +55,7 @@ class Certificate:
                 f"key in PEM format ({error.reason or 'unreadable'})."
             ) from error
         except OSError as error:
-            raise BadCertificate(
-                f"{self._chain} and {self._key} cannot be read ({error.strerror})."
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> BadCertificate:
+        return BadCertificate(f"{self._chain} and {self._key} cannot be read ({error.strerror}).")

@@ -5,26 +5,26 @@ from typing import Annotated
 from pydantic import BeforeValidator, ByteSize, Field
 from pydantic_settings import NoDecode
 
-from springfield.settings.fields import Group, Seconds, words
+from springfield.settings.fields import Group, Seconds, reloadable, words
 
 
 class Bounds(Group):
     """Bounds; every one has a finite default."""
 
-    item_limit: ByteSize = Field(
+    item_limit: ByteSize = reloadable(
         ByteSize(1024**2),
         ge=1,
         le=64 * 1024**2,
         description="The largest item; 1MiB or 4096 for example.",
     )
-    object_limit: ByteSize = Field(
+    object_limit: ByteSize = reloadable(
         ByteSize(5 * 1024**3), ge=1, le=5 * 1024**4, description="The largest object."
     )
     store_timeout: Seconds = Field(2.0, description="Seconds that one call to a store may take.")
-    health_timeout: Seconds = Field(
+    health_timeout: Seconds = reloadable(
         1.0, description="Seconds that the healthcheck gives to each store."
     )
-    wait_limit: int = Field(
+    wait_limit: int = reloadable(
         60, ge=0, le=3600, description="Seconds that a GET may wait for a change; 0 never waits."
     )
     wait_tick: Seconds = Field(
@@ -34,7 +34,7 @@ class Bounds(Group):
         frozenset(),
         description="Resources that take conditional writes alone, separated by commas.",
     )
-    max_requests: int = Field(
+    max_requests: int = reloadable(
         2000,
         ge=1,
         le=1_000_000,

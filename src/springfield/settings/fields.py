@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from springfield.errors import Misconfigured
@@ -27,6 +28,21 @@ class Group(BaseSettings):
         env_ignore_empty=True,
         case_sensitive=False,
     )
+
+
+def reloadable(default: object, *, description: str, **bounds: Any) -> Any:
+    """Return a `Field` whose new value a reload brings into force; its description says so."""
+    return Field(
+        default,
+        description=f"{description} Reloadable.",
+        json_schema_extra={"reloadable": True},
+        **bounds,
+    )
+
+
+def is_reloadable(field: FieldInfo) -> bool:
+    """Tell whether a reload brings a new value of this setting into force."""
+    return isinstance(field.json_schema_extra, dict) and "reloadable" in field.json_schema_extra
 
 
 def words(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from springfield.settings.fields import Group
+from springfield.settings.fields import Group, reloadable
 
 
 def _exporter(is_on: bool) -> bool:
@@ -23,7 +23,7 @@ def _exporter(is_on: bool) -> bool:
 class Observing(Group):
     """What an operator sees."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Literal["debug", "info", "warning", "error"] = reloadable(
         "info", description="The least severity that is logged; info has a line a request."
     )
     tracing: Annotated[bool, AfterValidator(_exporter)] = Field(

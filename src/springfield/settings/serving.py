@@ -30,7 +30,8 @@ class Serving(Group):
         "httptools", description="Which wire engine speaks HTTP: our own, or Tornado's HTTPServer."
     )
     tls_certificate: Path | None = Field(
-        None, description="The certificate chain (PEM) to serve HTTPS with; SIGHUP reads it anew."
+        None,
+        description="The certificate chain (PEM) to serve HTTPS with; a reload reads the file anew.",
     )
     tls_key: Path | None = Field(None, description="The certificate's key (PEM, unencrypted).")
     trusted_proxies: str = Field(

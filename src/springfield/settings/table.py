@@ -5,18 +5,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from springfield.settings.administering import Administering
 from springfield.settings.bounds import Bounds
-from springfield.settings.fields import json_table
+from springfield.settings.fields import json_table, words
 from springfield.settings.observing import Observing
 from springfield.settings.resources import Resources
 from springfield.settings.serving import Serving
 from springfield.settings.weather import Upstream
 
-RESERVED = frozenset({"flanders", "healthcheck", "maggie", "homers", "lisas", "marges", "bart"})
+SHIPPED = frozenset({"homers", "lisas", "marges", "bart"})
+RESERVED = SHIPPED | {"flanders", "healthcheck", "maggie"}
 
 
 # pydantic lists the fields of the last base first.
-class Settings(Upstream, Resources, Observing, Bounds, Serving):
+class Settings(Upstream, Resources, Observing, Bounds, Administering, Serving):
     """Everything that an operator can set; the descriptions are the documentation."""
 
 
@@ -37,4 +39,9 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
                 mistakes.append(f"resources: the name {name!r} is not a lower-case word.")
             elif name in RESERVED:
                 mistakes.append(f"resources: the name {name!r} is taken by a shipped route.")
+        known = SHIPPED | set(json_table(values.get("resources") or {}))
+        mistakes += [
+            f"critical: there is no resource {name!r}; the resources are {', '.join(sorted(known))}."
+            for name in sorted(set(words(values.get("critical") or "")) - known)
+        ]
     return mistakes

@@ -71,6 +71,7 @@ CODES: Mapping[str, Code] = {
         "Name collision",
         "The store would keep this name and one that it already holds in the same place, so the write was refused. Nothing was changed.",
     ),
+    "stopping": Code(409, "Stopping", "The service is being stopped, which cannot be taken back."),
     "wrong-type": Code(
         409,
         "Wrong type",
@@ -105,6 +106,11 @@ CODES: Mapping[str, Code] = {
         422,
         "Not storable",
         "The name or the content is fine in itself, but the store of this resource cannot keep it whole. Nothing was changed.",
+    ),
+    "invalid-settings": Code(
+        422,
+        "Invalid settings",
+        "The settings as they are now cannot be used, so that the old ones are kept, all of them.",
     ),
     "precondition-required": Code(
         428,
@@ -165,6 +171,19 @@ CODES: Mapping[str, Code] = {
     ),
     "unhealthy": Code(
         503, "Unhealthy", "At least one configured store does not answer the healthcheck."
+    ),
+    "not-live": Code(
+        503,
+        "Not live",
+        "The event loop has not turned for too long: it is blocked, or has far too much to do.",
+    ),
+    "not-ready": Code(
+        503,
+        "Not ready",
+        "The service is starting, draining or stopping, or lacks a store that is declared critical.",
+    ),
+    "workers-failed": Code(
+        502, "Workers failed", "Some workers did not do what was asked; the others did."
     ),
     "version-not-supported": Code(
         505, "Version not supported", "The service speaks HTTP/1.0 and HTTP/1.1 here."

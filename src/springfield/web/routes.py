@@ -1,7 +1,8 @@
 """In charge of which URL leads where. Every URL on one screen."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from tornado.routing import URLSpec
 from tornado.web import Application, RequestHandler
@@ -45,6 +46,10 @@ class Service:
     """The resources that take conditional writes alone."""
     sampler: Sampler | None = None
     """Decides which requests are traced, when traces are on."""
+    critical: Health = field(default_factory=lambda: Health([], 1.0))
+    """The stores without which the service is not ready."""
+    tunables: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
+    """By the setting's name: who takes its new value while requests are served, on the event loop."""
 
     def release_waiters(self) -> None:
         """Answer everybody who waits for a change: the service stops."""

@@ -37,11 +37,15 @@ class Safety:
                 f"The service listens on a loopback address and does not answer to the host {host!a}; "
                 "use localhost, or start it with --host.",
             )
-        origin = request.headers.get("Origin")
-        if origin is not None and request.method not in READS and not _is_own(origin, host):
-            raise HTTPRefusal(
-                "foreign-origin", f"A page of the origin {origin!a} may not write here."
-            )
+        if request.method not in READS:
+            refuse_foreign_page(request)
+
+
+def refuse_foreign_page(request: HTTPServerRequest) -> None:
+    """Raise HTTPRefusal for a request that a page of another origin sends."""
+    origin = request.headers.get("Origin")
+    if origin is not None and not _is_own(origin, request.headers.get("Host")):
+        raise HTTPRefusal("foreign-origin", f"A page of the origin {origin!a} may not write here.")
 
 
 def is_loopback_name(host: str) -> bool:

@@ -55,7 +55,8 @@ class S3Store:
         self._bucket = bucket
         self._prefix = prefix
         self._media_type = MEDIA_TYPES[options.kind]
-        self._item_limit = options.item_limit
+        self.item_limit = options.item_limit
+        """May be changed at any time."""
         self._listing = Listing(bucket, prefix, is_storable, options.timeout)
         self._conditions = Conditions(bucket, prefix)
 
@@ -127,10 +128,10 @@ class S3Store:
             raise
         with closing(answer["Body"]) as body:
             size = answer["ContentLength"]
-            if size > self._item_limit:  # the memory of the service is bounded by it
+            if size > self.item_limit:  # the memory of the service is bounded by it
                 raise Unreadable(
                     f"What S3 holds under this name has {size} bytes, over the limit of "
-                    f"{self._item_limit} for an item; raise the limit to read it."
+                    f"{self.item_limit} for an item; raise the limit to read it."
                 )
             return Item(body.read(), answer["ETag"].strip('"'))
 

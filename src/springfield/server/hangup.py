@@ -1,0 +1,38 @@
+"""In charge of SIGHUP: with a terminal it is gone and the service stops; without one it reloads."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+
+log = logging.getLogger("springfield.server")
+
+
+def on_hangup(
+    reload: Callable[[], Coroutine[None, None, object]], stop: Callable[[int], None]
+) -> None:
+    """Have SIGHUP call `reload`, or `stop` with its number if the process has a terminal.
+
+    Under nohup(1) in a terminal it stays ignored, as it was wished.
+    """
+    loop = asyncio.get_running_loop()
+    if not _has_terminal():
+        running: set[asyncio.Task[object]] = set()
+
+        def begin() -> None:
+            running.add(task := loop.create_task(reload()))
+            task.add_done_callback(running.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, begin)
+    elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop, signal.SIGHUP)
+
+
+def _has_terminal() -> bool:
+    """Tell whether there is a controlling terminal; asked at start, since it is what goes away."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

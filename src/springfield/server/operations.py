@@ -1,0 +1,238 @@
+"""In charge of what the admin listener may know of the serving event loop, and do to it.
+
+Its methods are called on the admin listener's thread. What they read are single values; whatever
+changes anything, or asks a store, runs on the serving loop, under a deadline.
+"""
+
+import asyncio
+import datetime as dt
+import importlib.metadata
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TypeVar, cast
+
+from prometheus_client import generate_latest
+
+from springfield import __version__
+from springfield.observability.heartbeat import Heartbeat
+from springfield.observability.stacks import stack_of_thread, tasks_of, threads
+from springfield.server.reload import Reloading
+from springfield.settings.fields import is_reloadable
+from springfield.settings.table import Settings
+from springfield.stores import catalog
+from springfield.stores.url import redact
+from springfield.web.admin.probes import Liveness, Readiness
+from springfield.web.admin.routes import Admin
+from springfield.web.admin.switches import Reloaded
+from springfield.web.problems import HTTPRefusal
+from springfield.web.routes import Service
+from springfield.web.safety import Safety
+
+LIBRARIES = (
+    "tornado", "uvloop", "httptools", "pydantic", "prometheus-client",
+    "pymongo", "redis", "asyncmy", "boto3", "apsw",
+)  # fmt: skip
+
+PATIENCE = 1.0
+"""Seconds that the serving loop has to begin what it is asked, beside what the work itself may take."""
+
+RELOAD_TIMEOUT = 10.0
+
+T = TypeVar("T")
+
+
+class RootLogLevel:
+    """The least severity that is logged; satisfies `LogLevel`."""
+
+    def get(self) -> str:
+        """See LogLevel."""
+        return logging.getLevelName(logging.getLogger().level).lower()
+
+    def set(self, level: str) -> None:
+        """See LogLevel."""
+        logging.getLogger().setLevel(level.upper())
+
+
+class Operations:
+    """One serving process. Made on the serving loop."""
+
+    def __init__(
+        self, reloading: Reloading, heartbeat: Heartbeat, is_stopping: Callable[[], bool]
+    ) -> None:
+        self.service: Service | None = None
+        """Set once requests are served."""
+        self.metrics: Callable[[], bytes] = generate_latest
+        """Renders the metrics; called on the admin listener's thread."""
+        self.breakers: Callable[[], Sequence[object]] = list
+        """Tells the state of each dependency's breaker; likewise."""
+        self.log_level = RootLogLevel()
+        self._reloading = reloading
+        self._heartbeat = heartbeat
+        self._is_stopping = is_stopping
+        self._loop = asyncio.get_running_loop()
+        self._started = time.time()
+        reloading.tell({"log_level": self.log_level.set, "liveness_timeout": lambda _: None})
+
+    def admin(self, safety: Safety) -> Admin:
+        """Return what the admin routes lead to."""
+        return Admin(
+            safety=safety,
+            liveness=self.liveness,
+            readiness=self.readiness,
+            metrics=self.render,
+            info=self.info,
+            breakers=self.dependencies,
+            tasks=self.tasks,
+            log_level=self.log_level,
+            is_draining=self.is_draining,
+            drain=self.drain,
+            reload=self.reload,
+        )
+
+    def liveness(self) -> Liveness:
+        """Tell whether the serving loop turns."""
+        age = self._heartbeat.age()
+        is_live = age < self._reloading.settings.liveness_timeout
+        stack = [] if is_live else stack_of_thread(self._heartbeat.thread)
+        return Liveness(is_live, age, _timestamp(time.time() - age), stack)
+
+    async def readiness(self) -> Readiness:
+        """Tell whether requests should be sent here; asks the critical stores if all else is well."""
+        if reason := self._local_reason():
+            return Readiness([reason])
+        assert self.service is not None
+        critical = self.service.critical
+        if critical.is_empty:
+            return Readiness([])
+        try:
+            statuses = await self._on_loop(critical.check, critical.timeout)
+        except HTTPRefusal as error:
+            return Readiness([str(error)])
+        reasons = [
+            f"{each.name} ({each.product}) failed: {each.failure}"
+            for each in statuses
+            if each.failure is not None
+        ]
+        return Readiness(reasons, [each.as_dict() for each in statuses])
+
+    def _local_reason(self) -> str | None:
+        if self._is_stopping():
+            return "The service is stopping."
+        if self.service is None:
+            return "The service is starting."
+        if self.is_draining():
+            return "The service is draining."
+        if not (found := self.liveness()).is_live:
+            return f"The event loop has not turned for {found.seconds:.1f} s."
+        return None
+
+    def is_draining(self) -> bool:
+        """Tell whether answers say `Connection: close`."""
+        return self.service is not None and self.service.traffic.is_draining
+
+    async def drain(self, on: bool) -> None:
+        """Throw the drain switch; raises HTTPRefusal while it starts, and to undo a stop."""
+
+        async def throw() -> None:
+            if self.service is None:
+                raise HTTPRefusal("not-ready", "The service is starting; nothing was switched.")
+            if self._is_stopping() and not on:
+                raise HTTPRefusal("stopping", "The service is being stopped and goes on draining.")
+            self.service.traffic.is_draining = on
+
+        await self._on_loop(throw)
+        logging.getLogger("springfield.server").warning(
+            "the drain switch was turned %s", "on" if on else "off"
+        )
+
+    async def reload(self) -> Reloaded:
+        """Read the settings anew; see Reloading."""
+        return await self._on_loop(self._reloading.reload, RELOAD_TIMEOUT)
+
+    def render(self) -> bytes:
+        """Return all metrics."""
+        return self.metrics()
+
+    async def dependencies(self) -> object:
+        """Return the state of every breaker."""
+        return {"breakers": self.breakers()}
+
+    async def tasks(self) -> object:
+        """Return what runs: the serving loop's tasks, and all threads. Needs no turn of the loop."""
+        return {"tasks": tasks_of(self._loop), "threads": threads()}
+
+    async def info(self) -> object:
+        """Return what this process is and how it is set."""
+        settings = self._reloading.settings
+        return {
+            "version": __version__,
+            "python": platform.python_version(),
+            "libraries": dict(_libraries()),
+            "pid": os.getpid(),
+            "started": _timestamp(self._started),
+            "uptime": round(time.time() - self._started, 1),
+            "engine": settings.engine,
+            "event_loop": type(self._loop).__module__,
+            "requests_in_flight": self.service.traffic.in_flight if self.service else 0,
+            "resources": _resources(settings),
+            "settings": {
+                row.name: {
+                    "value": row.value,
+                    "origin": row.origin,
+                    "reloadable": is_reloadable(Settings.model_fields[row.name]),
+                }
+                for row in self._reloading.loaded.table()
+            },
+        }
+
+    async def _on_loop(
+        self, work: Callable[[], Coroutine[None, None, T]], seconds: float = 0.0
+    ) -> T:
+        """Run `work`, which takes up to `seconds`, on the serving loop; raises HTTPRefusal.
+
+        What was not begun in time is never begun.
+        """
+        is_wanted = True
+
+        async def begin() -> T:
+            return await work() if is_wanted else cast("T", None)
+
+        future = asyncio.run_coroutine_threadsafe(begin(), self._loop)
+        try:
+            async with asyncio.timeout(seconds + PATIENCE):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            is_wanted = False
+            raise HTTPRefusal(
+                "not-live",
+                f"The event loop did not do it within {seconds + PATIENCE:g} s; it was given up.",
+            ) from None
+
+
+def _libraries() -> list[tuple[str, str]]:
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue  # uvloop is not made for every platform
+    return found
+
+
+def _resources(settings: Settings) -> list[dict[str, str]]:
+    return [
+        {
+            "name": each.resource,
+            "kind": each.kind.value,
+            "product": catalog.product_of(each.url),
+            "url": redact(each.url),
+        }
+        for each in settings.bindings
+    ]
+
+
+def _timestamp(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,103 @@
+"""In charge of reading the settings anew while requests are served: all that is good, or nothing.
+
+Only the settings file and the files that settings name can have changed: flags and the environment
+are those that the process was started with, and still win over the file.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from springfield.server.tls import BadCertificate, Certificate
+from springfield.settings.fields import is_reloadable
+from springfield.settings.mistakes import InvalidSettings
+from springfield.settings.table import Settings
+from springfield.web.admin.switches import Reloaded
+
+log = logging.getLogger("springfield.server")
+
+
+class Loaded(Protocol):
+    """Settings and where they came from; `configuration` makes them, and is above us."""
+
+    @property
+    def settings(self) -> Settings:
+        """The values."""
+        ...
+
+    def table(self) -> Sequence[Any]:
+        """Return a row for each setting (name, value, origin), secrets redacted."""
+        ...
+
+    def taking(self, other: Any, names: Collection[str]) -> "Loaded":
+        """Return these settings, with those called `names` taken from `other`."""
+        ...
+
+
+class Reloading:
+    """The settings in force, and who wants to know of new ones."""
+
+    def __init__(self, loaded: Loaded, load: Callable[[], Loaded]) -> None:
+        """`load` reads everything anew on some thread; it raises InvalidSettings."""
+        self.loaded = loaded
+        self.certificate: Certificate | None = None
+        self._load = load
+        self._takers: defaultdict[str, list[Callable[[Any], None]]] = defaultdict(list)
+        self._lock = asyncio.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.loaded.settings
+
+    @property
+    def taken(self) -> Collection[str]:
+        """The settings that somebody takes new values of."""
+        return self._takers.keys()
+
+    def tell(self, takers: Mapping[str, Callable[[Any], None]]) -> None:
+        """Have each taker called, on the event loop, with every new value of the setting it is under.
+
+        A taker must not raise: what could be wrong with a value is said when it is parsed.
+        """
+        for name, taker in takers.items():
+            self._takers[name].append(taker)
+
+    async def reload(self) -> Reloaded:
+        """Read the settings and the certificate anew, and bring into force what can be."""
+        async with self._lock:
+            try:
+                fresh = await asyncio.get_running_loop().run_in_executor(None, self._load)
+                has_new_certificate = self.certificate is not None and self.certificate.reload()
+            except InvalidSettings as error:
+                return _refused(error.mistakes)
+            except BadCertificate as error:
+                return _refused([str(error)])
+            return self._adopt(fresh, has_new_certificate)
+
+    def _adopt(self, fresh: Loaded, has_new_certificate: bool) -> Reloaded:
+        old, new = self.settings, fresh.settings
+        fields = Settings.model_fields.items()
+        differing = {
+            name: field for name, field in fields if getattr(old, name) != getattr(new, name)
+        }
+        changed = [name for name, field in differing.items() if is_reloadable(field)]
+        self.loaded = self.loaded.taking(fresh, changed)
+        for name in changed:
+            for taker in self._takers[name]:
+                taker(getattr(new, name))
+        if has_new_certificate:
+            changed.append("tls_certificate")
+        needs_restart = [name for name in differing if name not in changed]
+        log.info("reloaded: changed %s", ", ".join(changed) or "nothing")
+        if needs_restart:
+            log.warning("reloaded: %s can only be changed by a restart", ", ".join(needs_restart))
+        return Reloaded(changed, needs_restart)
+
+
+def _refused(mistakes: Sequence[str]) -> Reloaded:
+    for mistake in mistakes:
+        log.error("not reloaded, the old settings are kept: %s", mistake)
+    return Reloaded(mistakes=mistakes)
