@@ -42,9 +42,11 @@ class Answer:
 class ServiceProcess:
     """`python -m springfield serve` as a process, on a free port unless one is given."""
 
+    PROGRAM = ("-m", "springfield")
+
     def __init__(self, directory: Path, *flags: str, **environment: str) -> None:
         self.directory = directory
-        self._arguments = [sys.executable, "-m", "springfield", "serve", *flags]
+        self._arguments = [sys.executable, *self.PROGRAM, "serve", *flags]
         if not any(flag.startswith("--port") for flag in flags):
             self._arguments.append("--port=0")
         self._environment = clean_environment(environment)
@@ -60,6 +62,7 @@ class ServiceProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self.log,
+            start_new_session=True,  # no terminal, as in service: SIGHUP reloads
         )
         assert self.process.stdout is not None
         self.banner = ""
@@ -69,7 +72,7 @@ class ServiceProcess:
                 self.stop()
                 raise AssertionError(f"the service did not start:\n{self.banner}{self.errors()}")
             self.banner += line
-        port = re.search(r"http://\S+:(\d+)", self.banner)
+        port = re.search(r"https?://\S+:(\d+)", self.banner)
         assert port is not None
         self.port = int(port[1])
 

@@ -21,6 +21,8 @@ from springfield import __version__
 from springfield.assembly import OpenStore, open_stores, shared_places
 from springfield.configuration import LoadedSettings, flag_of, load_settings, shown
 from springfield.errors import Misconfigured, SpringfieldError
+from springfield.server.admin_client import Address
+from springfield.server.inquiry import inquire
 from springfield.server.lifecycle import CannotStart, run
 from springfield.settings.fields import PREFIX, Shape
 from springfield.settings.mistakes import InvalidSettings
@@ -93,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--with-ttl", action="store_true", help="create what lifetimes need (MongoDB), too"
             )
+        if name == "check":
+            sub.add_argument(
+                "--url",
+                type=_address,
+                help="ask a running service's admin listener at http://host:port or unix:/path instead",
+            )
         sub.add_argument(
             "--config",
             type=Path,
@@ -163,7 +171,18 @@ def _init(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
     return asyncio.run(_for_each_store(settings, work))
 
 
-def _check(loaded: LoadedSettings, _: argparse.Namespace) -> int:
+def _address(url: str) -> Address:
+    try:
+        return Address(url)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _check(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
+    if parsed.url is not None:
+        is_well, lines = asyncio.run(inquire(parsed.url))
+        print("\n".join(lines))
+        return 0 if is_well else FAILED
     return asyncio.run(_for_each_store(loaded.settings, _inspect))
 
 

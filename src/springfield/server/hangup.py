@@ -26,7 +26,14 @@ def on_hangup(
 
         loop.add_signal_handler(signal.SIGHUP, begin)
     elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, stop, signal.SIGHUP)
+
+        def end() -> None:
+            loop.add_signal_handler(
+                signal.SIGHUP, lambda: None
+            )  # the kernel and a shell send one each
+            stop(signal.SIGHUP)
+
+        loop.add_signal_handler(signal.SIGHUP, end)
 
 
 def _has_terminal() -> bool:

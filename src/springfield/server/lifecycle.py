@@ -78,7 +78,8 @@ async def serve(
                 app = make_app(service)
                 tls = None if certificate is None else certificate.context
                 admission = Admission(app, service.traffic, service.events, settings.max_requests)
-                reloading.tell(_tunables(service, app, admission))
+                reloading.tell(tunables(service, app, admission))
+                reloading.open()
                 engine = make_engine(settings.engine, admission, Limits(), tls, trusted)
                 async with _serving(engine, sockets, service, settings.shutdown_timeout):
                     life.has_started = True
@@ -90,7 +91,7 @@ async def serve(
                 raise
 
 
-def _tunables(
+def tunables(
     service: Service, app: Application, admission: Admission
 ) -> Mapping[str, Callable[[Any], None]]:
     """Return who takes new values of settings, by the setting's name."""

@@ -149,7 +149,9 @@ class Operations:
         )
 
     async def reload(self) -> Reloaded:
-        """Read the settings anew; see Reloading."""
+        """Read the settings anew; see Reloading. Raises HTTPRefusal while it starts."""
+        if self.service is None:
+            raise HTTPRefusal("not-ready", "The service is starting; nothing was reloaded.")
         return await self._on_loop(self._reloading.reload, RELOAD_TIMEOUT)
 
     def render(self) -> bytes:

@@ -46,6 +46,7 @@ class Reloading:
         self._load = load
         self._takers: defaultdict[str, list[Callable[[Any], None]]] = defaultdict(list)
         self._lock = asyncio.Lock()
+        self._is_open = asyncio.Event()
 
     @property
     def settings(self) -> Settings:
@@ -65,8 +66,13 @@ class Reloading:
         for name, taker in takers.items():
             self._takers[name].append(taker)
 
+    def open(self) -> None:
+        """Reload from now on: whoever takes new values has been told of."""
+        self._is_open.set()
+
     async def reload(self) -> Reloaded:
         """Read the settings and the certificate anew, and bring into force what can be."""
+        await self._is_open.wait()
         async with self._lock:
             try:
                 fresh = await asyncio.get_running_loop().run_in_executor(None, self._load)

@@ -1,0 +1,38 @@
+"""What is marked reloadable, and what is made of it."""
+
+from pathlib import Path
+
+from springfield.assembly import assemble
+from springfield.configuration import load_settings
+from springfield.observability.events import Events
+from springfield.observability.heartbeat import Heartbeat
+from springfield.server.lifecycle import tunables
+from springfield.server.operations import Operations
+from springfield.server.reload import Reloading
+from springfield.settings.fields import is_reloadable
+from springfield.settings.table import Settings
+from springfield.web.admission import Admission
+from springfield.web.routes import make_app
+
+RELOADABLE = {name for name, field in Settings.model_fields.items() if is_reloadable(field)}
+
+
+def test_a_reloadable_setting_says_so_and_no_other_does() -> None:
+    saying = {
+        name
+        for name, field in Settings.model_fields.items()
+        if (field.description or "").endswith("Reloadable.")
+    }
+    assert saying == RELOADABLE
+
+
+async def test_somebody_takes_every_reloadable_setting(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    loaded = load_settings({"data_dir": str(tmp_path / "data")}, None)
+    reloading, events = Reloading(loaded, lambda: loaded), Events()
+    Operations(reloading, Heartbeat(events), lambda: False)
+    async with assemble(loaded.settings, events) as service:
+        app = make_app(service)
+        admission = Admission(app, service.traffic, events, loaded.settings.max_requests)
+        reloading.tell(tunables(service, app, admission))
+        assert set(reloading.taken) == RELOADABLE
