@@ -1,0 +1,215 @@
+"""In charge of the admin address of several workers: asks all of them and makes one answer.
+
+Every worker's admin listener is at `worker-N.sock` in one directory. A socket at which nobody listens
+is that of a worker that does not run. The URLs are those of a single process (`web/admin/routes.py`).
+"""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from tornado.routing import URLSpec
+from tornado.web import Application
+
+from springfield.server.admin_client import Address, Reply, Unreachable, ask
+from springfield.server.engine.server import HttptoolsServer
+from springfield.server.limits import Limits
+from springfield.server.worker_metrics import merge_metrics
+from springfield.web.admin.base import AdminHandler
+from springfield.web.admin.routes import admin_application
+from springfield.web.safety import READS, Safety
+
+PROBE_TIMEOUT = 2.0
+"""Seconds that a worker has for `/livez`, whatever its serving loop does: it has a thread for it."""
+
+TIMEOUT = 15.0
+"""Seconds that a worker has for anything else; a reload may take ten."""
+
+Answers = Mapping[str, Reply | Unreachable]
+"""What each worker that runs answered, by its number."""
+
+
+async def serve_front(sockets: Sequence[socket.socket], directory: Path, safety: Safety) -> None:
+    """Answer on `sockets`, which are bound, for all workers in `directory`, until it is cancelled."""
+    engine = HttptoolsServer(make_front_app(directory, safety), Limits())
+    await engine.start(sockets)
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        engine.stop_listening()
+        await engine.close_all_connections()
+
+
+def make_front_app(directory: Path, safety: Safety) -> Application:
+    """Return the application that answers for all workers in `directory`."""
+    front = Front(directory)
+    return admin_application(
+        [
+            _route("/livez", FrontHandler.live, front, "GET, HEAD", PROBE_TIMEOUT),
+            _route("/readyz", FrontHandler.ready, front, "GET, HEAD"),
+            _route("/metrics", FrontHandler.metrics, front, "GET, HEAD"),
+            _route("/info", FrontHandler.every, front, "GET, HEAD"),
+            _route("/breakers", FrontHandler.every, front, "GET, HEAD"),
+            _route("/tasks", FrontHandler.every, front, "GET, HEAD"),
+            _route("/log-level", FrontHandler.every, front, "GET, HEAD, PUT"),
+            _route("/drain", FrontHandler.every, front, "GET, HEAD, POST, DELETE"),
+            _route("/reload", FrontHandler.every, front, "POST"),
+        ],
+        safety,
+    )
+
+
+class Front:
+    """The workers whose admin listeners are in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def ask(self, method: str, path: str, body: bytes, seconds: float) -> Answers:
+        """Ask all workers at the same time; who does not run is left out."""
+        numbers = sorted(self._numbers())
+        replies = await asyncio.gather(
+            *(self._ask(number, method, path, body, seconds) for number in numbers)
+        )
+        answers = zip(numbers, replies, strict=True)
+        return {
+            str(number): reply
+            for number, reply in answers
+            if not (isinstance(reply, Unreachable) and reply.is_absent)
+        }
+
+    def _numbers(self) -> list[int]:
+        found = (
+            re.fullmatch(r"worker-(\d+)\.sock", each.name) for each in self._directory.iterdir()
+        )
+        return [int(each[1]) for each in found if each]
+
+    async def _ask(
+        self, number: int, method: str, path: str, body: bytes, seconds: float
+    ) -> Reply | Unreachable:
+        address = Address(f"unix:{self._directory.absolute()}/worker-{number}.sock")
+        try:
+            return await ask(address, method, path, body, seconds=seconds)
+        except Unreachable as error:
+            return error
+
+
+class FrontHandler(AdminHandler):
+    """Every URL: asks the workers and merges what they say."""
+
+    def initialize(
+        self,
+        route: str,
+        front: Front,
+        methods: str,
+        merge: Callable[["FrontHandler", Answers], None],
+        seconds: float,
+    ) -> None:
+        """Take the workers, and how their answers become one."""
+        super().initialize(route)
+        self.METHODS = (*methods.split(", "), "OPTIONS")
+        self.front = front
+        self.merge = merge
+        self.seconds = seconds
+
+    async def get(self) -> None:
+        """Ask all workers what was asked here."""
+        method = "GET" if self.request.method == "HEAD" else self.request.method or ""
+        body = bytes(self._body)
+        answers = await self.front.ask(method, self.request.path, body, self.seconds)
+        if answers:
+            self.merge(self, answers)
+        else:
+            self.refuse("not-live", 503, "No worker runs.")
+
+    head = post = put = delete = get
+
+    def live(self, answers: Answers) -> None:
+        """Answer 200 if every worker that runs lives."""
+        if failed := _failed(answers):
+            self.refuse("not-live", 503, _sentences(failed), workers=_bodies(answers))
+        else:
+            self.answer({"status": "live", "workers": _bodies(answers)})
+
+    def ready(self, answers: Answers) -> None:
+        """Answer 200 if a worker is ready: the others take no connections from it."""
+        failed = _failed(answers)
+        if len(failed) == len(answers):
+            self.refuse("not-ready", 503, _sentences(failed), workers=_bodies(answers))
+        else:
+            self.answer({"status": "ready", "workers": _bodies(answers)})
+
+    def metrics(self, answers: Answers) -> None:
+        """Answer with the samples of all workers, labelled with their numbers."""
+        texts = {
+            number: None if number in _failed(answers) else _text(reply)
+            for number, reply in answers.items()
+        }
+        self.set_header("Content-Type", CONTENT_TYPE_LATEST)
+        self.set_header("Cache-Control", "no-store")
+        self.write(merge_metrics(texts))
+
+    def every(self, answers: Answers) -> None:
+        """Answer with what each worker said; 502 if only some did a change that all were asked for."""
+        failed = _failed(answers)
+        if not failed or (self.request.method in READS and len(failed) < len(answers)):
+            self.answer({"workers": _bodies(answers)})
+            return
+        statuses = {reply.status for reply in answers.values() if isinstance(reply, Reply)}
+        if len(failed) == len(answers) and len(statuses) == 1:  # all say the same
+            code, status = _code(next(iter(failed.values()))), statuses.pop()
+        else:
+            code, status = "workers-failed", HTTPStatus.BAD_GATEWAY
+        self.refuse(code, status, _sentences(failed), workers=_bodies(answers))
+
+
+def _route(
+    path: str,
+    merge: Callable[[FrontHandler, Answers], None],
+    front: Front,
+    methods: str,
+    seconds: float = TIMEOUT,
+) -> URLSpec:
+    arguments = {"route": path, "front": front, "methods": methods, "merge": merge}
+    return URLSpec(path, FrontHandler, {**arguments, "seconds": seconds})
+
+
+def _failed(answers: Answers) -> Answers:
+    return {
+        number: reply
+        for number, reply in answers.items()
+        if isinstance(reply, Unreachable) or reply.status != HTTPStatus.OK
+    }
+
+
+def _bodies(answers: Answers) -> dict[str, object]:
+    return {number: _body(reply) for number, reply in answers.items()}
+
+
+def _body(reply: Reply | Unreachable) -> dict[str, object]:
+    if isinstance(reply, Unreachable):
+        return {"detail": str(reply)}
+    try:
+        body: dict[str, object] = json.loads(reply.body)
+    except ValueError:
+        return {"detail": "The answer is no JSON."}
+    return body
+
+
+def _sentences(failed: Answers) -> str:
+    return " ".join(
+        f"Worker {number}: {_body(reply).get('detail')}" for number, reply in failed.items()
+    )
+
+
+def _code(reply: Reply | Unreachable) -> str:
+    return str(_body(reply).get("code", "workers-failed"))
+
+
+def _text(reply: Reply | Unreachable) -> str | None:
+    return reply.body.decode() if isinstance(reply, Reply) else None

@@ -1,0 +1,152 @@
+"""One admin address for two workers, which are two processes that the test has started."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.administration import Administration
+from tests.process.test_lifecycle import wait_for
+from tests.service import ServiceProcess, clean_environment, springfield
+
+FRONT = """
+import asyncio, socket, sys
+from pathlib import Path
+from springfield.server.admin_front import serve_front
+from springfield.web.safety import Safety
+
+with socket.create_server(("127.0.0.1", 0)) as sock:
+    sock.setblocking(False)
+    print(sock.getsockname()[1], flush=True)
+    asyncio.run(serve_front([sock], Path(sys.argv[1]), Safety(loopback_only=True, read_only=False)))
+"""
+
+
+@dataclass
+class Fleet:
+    directory: Path
+    workers: list[ServiceProcess]
+    front: Administration
+
+    def configure(self, number: int, content: str) -> None:
+        (self.directory / f"{number}" / "springfield.toml").write_text(content)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for number in range(2):
+            directory = tmp_path / f"{number}"
+            directory.mkdir()
+            (directory / "springfield.toml").touch()
+            socket = f"--admin-socket={tmp_path}/worker-{number}.sock"
+            worker = ServiceProcess(
+                directory, socket, "--config=springfield.toml", f"--pool-size={number + 1}"
+            )
+            workers.append(worker)
+            stack.callback(worker.stop)
+        process = subprocess.Popen(
+            [sys.executable, "-c", FRONT, str(tmp_path)],
+            env=clean_environment({}), stdout=subprocess.PIPE,
+        )  # fmt: skip
+        stack.enter_context(process)
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        yield Fleet(tmp_path, workers, Administration(int(process.stdout.readline())))
+
+
+def test_reports_hold_every_worker_by_its_number(fleet: Fleet) -> None:
+    for path in ("/livez", "/readyz", "/info", "/breakers", "/tasks", "/log-level", "/drain"):
+        assert list(fleet.front.json(path)["workers"]) == ["0", "1"]
+        assert fleet.front.request("HEAD", path).status == 200
+        assert fleet.front.request("PATCH", path).problem["code"] == "method-not-allowed"
+    told = fleet.front.json("/info")["workers"]
+    for number, worker in enumerate(fleet.workers):
+        assert told[str(number)]["pid"] == worker.process.pid
+        assert told[str(number)]["settings"]["pool_size"]["value"] == str(number + 1)
+    assert fleet.front.get("/reload").headers["allow"] == "POST, OPTIONS"
+    assert fleet.front.request("GET", "/livez", Host="evil.example").status == 421
+    foreign = fleet.front.request("POST", "/drain", Origin="http://evil.example")
+    assert foreign.problem["code"] == "foreign-origin"
+    ended = springfield(
+        "check", f"--url=http://127.0.0.1:{fleet.front.place}", directory=fleet.directory
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.fullmatch(r"live +yes\nready +yes\n", ended.stdout)
+
+
+def test_metrics_are_labelled_by_worker_with_one_head_for_each_family(fleet: Fleet) -> None:
+    text = fleet.front.get("/metrics").body.decode()
+    heads = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    assert len(heads) == len(set(heads))
+    samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+    by_worker = [{s.name for s in samples if s.labels["worker"] == number} for number in ("0", "1")]
+    assert by_worker[0] == by_worker[1]
+    assert {"process_resident_memory_bytes", "python_info"} <= by_worker[0]
+    own = Administration(fleet.directory / "worker-1.sock").get("/metrics").body.decode()
+    names = {s.name for family in text_string_to_metric_families(own) for s in family.samples}
+    assert by_worker[1] == names | {"springfield_worker_up"}
+
+
+def test_a_worker_that_is_gone_is_left_out_and_none_at_all_is_not_live(fleet: Fleet) -> None:
+    fleet.workers[1].process.kill()
+    wait_for(lambda: list(fleet.front.json("/livez")["workers"]) == ["0"])
+    assert list(fleet.front.json("/readyz")["workers"]) == ["0"]
+    fleet.workers[0].process.terminate()
+    wait_for(lambda: fleet.front.get("/livez").status == 503)
+    for path in ("/livez", "/readyz", "/metrics", "/info"):
+        assert fleet.front.get(path).problem["detail"] == "No worker runs."
+
+
+def test_a_worker_that_hangs_is_not_live_but_the_other_is_ready(fleet: Fleet) -> None:
+    fleet.workers[1].process.send_signal(signal.SIGSTOP)
+    try:
+        problem = fleet.front.get("/livez").problem
+        assert problem["code"] == "not-live"
+        assert re.match(r"Worker 1: .* did not answer within 2 s\.", problem["detail"])
+        assert problem["workers"]["0"]["status"] == "live"
+    finally:
+        fleet.workers[1].process.send_signal(signal.SIGCONT)
+    wait_for(lambda: fleet.front.get("/livez").status == 200)
+
+
+def test_it_is_ready_as_long_as_one_worker_is(fleet: Fleet) -> None:
+    one = Administration(fleet.directory / "worker-1.sock")
+    one.json("/drain", "POST")
+    told = fleet.front.json("/readyz")["workers"]
+    assert (told["0"]["status"], told["1"]["detail"]) == ("ready", "The service is draining.")
+    assert fleet.front.json("/drain", "POST")["workers"] == {
+        "0": {"draining": True}, "1": {"draining": True}
+    }  # fmt: skip
+    problem = fleet.front.get("/readyz").problem
+    assert (problem["code"], sorted(problem["workers"])) == ("not-ready", ["0", "1"])
+    fleet.front.json("/drain", "DELETE")
+    assert fleet.front.get("/readyz").status == 200
+    assert one.json("/drain") == {"draining": False}
+
+
+def test_a_change_reaches_all_workers_or_says_which_it_did_not(fleet: Fleet) -> None:
+    told = fleet.front.json("/log-level", "PUT", b"error")["workers"]
+    assert told == {"0": {"log_level": "error"}, "1": {"log_level": "error"}}
+    bad = fleet.front.request("PUT", "/log-level", b"loud")
+    assert (bad.status, bad.problem["code"]) == (400, "invalid-content")
+    for number in (0, 1):
+        fleet.configure(number, "item_limit = 9")
+    told = fleet.front.json("/reload", "POST")["workers"]
+    assert told["0"] == told["1"] == {"changed": ["item_limit"], "needs_restart": []}
+    fleet.configure(1, "item_limit = -1")
+    problem = fleet.front.request("POST", "/reload").problem
+    assert (problem["status"], problem["code"]) == (502, "workers-failed")
+    assert problem["detail"].startswith("Worker 1: The old settings are kept")
+    assert problem["workers"]["0"] == {"changed": [], "needs_restart": []}
+    fleet.configure(0, "item_limit = -1")
+    problem = fleet.front.request("POST", "/reload").problem
+    assert (problem["status"], problem["code"]) == (422, "invalid-settings")
