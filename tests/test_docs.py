@@ -68,6 +68,14 @@ def test_every_error_code_is_documented_and_nothing_else() -> None:
     ]
 
 
+def test_every_admin_url_is_documented_and_nothing_else() -> None:
+    routes = (ROOT / "src/springfield/web/admin/routes.py").read_text()
+    documented = (ROOT / "docs/operations/admin.md").read_text()
+    urls = re.findall(r'_route\("(/[a-z-]+)"', routes)
+    assert len(urls) > 8
+    assert re.findall(r"^\| `[A-Z]+ (/[a-z-]+)`", documented, re.MULTILINE) == urls
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):

@@ -103,6 +103,15 @@ def test_another_host_and_foreign_pages_are_refused(
     assert admin.json("/drain") == {"draining": False}
 
 
+def test_a_foreign_page_is_refused_where_any_host_is_answered(tmp_path: Path) -> None:
+    with running(tmp_path, "--admin-socket=a"):
+        admin = Administration(tmp_path / "a")
+        assert admin.request("GET", "/drain", Host="pod.example").status == 200
+        refused = admin.request("POST", "/drain", Host="pod.example", Origin="http://evil.example")
+        assert refused.problem["code"] == "foreign-origin"
+        assert admin.json("/drain") == {"draining": False}
+
+
 def test_info_says_what_runs_and_keeps_secrets(
     service: ServiceProcess, admin: Administration
 ) -> None:

@@ -31,5 +31,7 @@ class Administering(Group):
         description="Resources without whose stores the service is not ready, separated by commas.",
     )
     liveness_timeout: Seconds = reloadable(
-        10.0, description="Seconds without a turn of the event loop after which /livez answers 503."
+        10.0,
+        ge=0.2,  # it beats every 0.05 s
+        description="Seconds without a turn of the event loop after which /livez answers 503.",
     )
