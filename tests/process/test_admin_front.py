@@ -17,15 +17,14 @@ from tests.process.test_lifecycle import wait_for
 from tests.service import ServiceProcess, clean_environment, springfield
 
 FRONT = """
-import asyncio, socket, sys
+import socket, sys
 from pathlib import Path
-from springfield.server.admin_front import serve_front
-from springfield.web.safety import Safety
+from springfield.server.admin_front import run_front
 
 with socket.create_server(("127.0.0.1", 0)) as sock:
     sock.setblocking(False)
-    print(sock.getsockname()[1], flush=True)
-    asyncio.run(serve_front([sock], Path(sys.argv[1]), Safety(loopback_only=True, read_only=False)))
+    port = sock.getsockname()[1]
+    run_front([sock], Path(sys.argv[1]), lambda: print(port, flush=True))
 """
 
 
@@ -58,9 +57,10 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
             env=clean_environment({}), stdout=subprocess.PIPE,
         )  # fmt: skip
         stack.enter_context(process)
-        stack.callback(process.kill)
+        stack.callback(process.terminate)
         assert process.stdout is not None
         yield Fleet(tmp_path, workers, Administration(int(process.stdout.readline())))
+    assert process.returncode == 0
 
 
 def test_reports_hold_every_worker_by_its_number(fleet: Fleet) -> None:

@@ -58,6 +58,17 @@ def test_a_socket_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
         assert path.is_socket()
 
 
+def test_a_socket_is_taken_over_without_a_moment_in_which_nobody_listens(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with listening_unix(path) as old, listening_unix(path, takes_over=True) as new:
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+            client.connect(str(path))
+            with new.accept()[0], pytest.raises(BlockingIOError):
+                old.accept()
+        assert [each.name for each in tmp_path.iterdir()] == ["s"]
+    assert not path.exists()
+
+
 def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("precious")

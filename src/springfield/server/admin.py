@@ -36,10 +36,10 @@ def admin_sockets(settings: Settings, listening: ExitStack) -> list[socket.socke
     return sockets
 
 
-def admin_safety(settings: Settings) -> Safety:
-    """Return what the admin listener refuses: on a loopback address any other Host (DNS rebinding)."""
-    is_tcp = settings.admin_port is not None
-    return Safety(is_tcp and is_loopback_name(settings.admin_host), read_only=False)
+def admin_safety(sockets: Sequence[socket.socket]) -> Safety:
+    """Return what a listener on `sockets` refuses: on loopback addresses other Hosts (DNS rebinding)."""
+    hosts = [each.getsockname()[0] for each in sockets if each.family != socket.AF_UNIX]
+    return Safety(bool(hosts) and all(map(is_loopback_name, hosts)), read_only=False)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ is that of a worker that does not run. The URLs are those of a single process (`
 import asyncio
 import json
 import re
+import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -16,9 +17,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from tornado.routing import URLSpec
 from tornado.web import Application
 
+from springfield.server.admin import admin_safety
 from springfield.server.admin_client import Address, Reply, Unreachable, ask
 from springfield.server.engine.server import HttptoolsServer
 from springfield.server.limits import Limits
+from springfield.server.loop import new_event_loop
 from springfield.server.worker_metrics import merge_metrics
 from springfield.web.admin.base import AdminHandler
 from springfield.web.admin.routes import admin_application
@@ -34,15 +37,29 @@ Answers = Mapping[str, Reply | Unreachable]
 """What each worker that runs answered, by its number."""
 
 
-async def serve_front(sockets: Sequence[socket.socket], directory: Path, safety: Safety) -> None:
-    """Answer on `sockets`, which are bound, for all workers in `directory`, until it is cancelled."""
-    engine = HttptoolsServer(make_front_app(directory, safety), Limits())
+def run_front(
+    sockets: Sequence[socket.socket], directory: Path, started: Callable[[], None]
+) -> None:
+    """Answer on `sockets`, which are bound, for all workers in `directory`, until SIGTERM or SIGINT.
+
+    `started` is called once it does.
+    """
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(sockets, make_front_app(directory, admin_safety(sockets)), started))
+
+
+async def _serve(
+    sockets: Sequence[socket.socket], application: Application, started: Callable[[], None]
+) -> None:
+    is_over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, is_over.set)
+    engine = HttptoolsServer(application, Limits())
     await engine.start(sockets)
-    try:
-        await asyncio.get_running_loop().create_future()
-    finally:
-        engine.stop_listening()
-        await engine.close_all_connections()
+    started()
+    await is_over.wait()
+    engine.stop_listening()
+    await engine.close_all_connections()
 
 
 def make_front_app(directory: Path, safety: Safety) -> Application:

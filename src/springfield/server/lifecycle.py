@@ -72,7 +72,7 @@ async def serve(
         except (CannotListen, BadCertificate, ValueError) as error:
             raise CannotStart(str(error)) from error
         _make_data_dir(settings)
-        admin = make_admin_app(operations.admin(admin_safety(settings)))
+        admin = make_admin_app(operations.admin(admin_safety(for_admin)))
         try:
             async with administering(for_admin, admin), assemble(settings, events) as service:
                 app = make_app(service)

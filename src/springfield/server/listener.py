@@ -59,14 +59,20 @@ def _addresses(host: str, port: int, flags: str) -> list[tuple[int, tuple[Any, .
 
 
 @contextmanager
-def listening_unix(path: Path) -> Iterator[socket.socket]:
+def listening_unix(path: Path, *, takes_over: bool = False) -> Iterator[socket.socket]:
     """Listen on a unix socket at `path`, for this user and group (mode 0660); raises CannotListen.
 
-    A socket that nobody listens on any more is replaced; anything else is left alone. At the end
-    the socket is closed and removed, unless somebody has put another one in its place.
+    A socket that nobody listens on any more is replaced; anything else is left alone, unless it
+    `takes_over`: then it is put in the place of whatever is there, in one step. At the end the
+    socket is closed and removed, unless somebody has put another one in its place.
     """
-    _remove_stale(path)
-    sock = _bind_unix(path)
+    if takes_over:
+        made = path.with_name(f"{path.name}.{os.getpid()}")
+        sock = _bind_unix(made)
+        made.replace(path)
+    else:
+        _remove_stale(path)
+        sock = _bind_unix(path)
     ours = _identity(path)
     try:
         yield sock
