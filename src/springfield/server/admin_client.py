@@ -13,7 +13,10 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 
 
 class Unreachable(Exception):
-    """There was no answer; the sentence says why. `is_absent` tells that nobody listens there."""
+    """There was no answer; the sentence says why.
+
+    `is_absent` tells that nobody listens there, or who did went away instead of answering.
+    """
 
     def __init__(self, sentence: str, *, is_absent: bool = False) -> None:
         super().__init__(sentence)
@@ -71,10 +74,14 @@ async def ask(
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise Unreachable(f"Nobody listens at {address.url}.", is_absent=True) from error
     except OSError as error:
+        is_absent = isinstance(error, ConnectionError)
+        reason = error.strerror or error
         raise Unreachable(
-            f"{address.url} cannot be reached ({error.strerror or error})."
+            f"{address.url} cannot be reached ({reason}).", is_absent=is_absent
         ) from error
-    except (HTTPInputError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+    except asyncio.IncompleteReadError as error:
+        raise Unreachable(f"{address.url} hung up instead of answering.", is_absent=True) from error
+    except (HTTPInputError, asyncio.LimitOverrunError) as error:
         raise Unreachable(f"What answers at {address.url} is no admin listener.") from error
 
 
