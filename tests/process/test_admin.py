@@ -15,9 +15,9 @@ import pytest
 
 from springfield import __version__
 from tests.administration import Administration
-from tests.process.test_lifecycle import is_listening, wait_for
+from tests.process.test_lifecycle import is_listening
 from tests.servers.redis import RedisServer
-from tests.service import ServiceProcess, clean_environment, running, springfield
+from tests.service import ServiceProcess, clean_environment, running, springfield, wait_for
 
 PATHS = ["/livez", "/readyz", "/metrics", "/info", "/breakers", "/tasks", "/log-level", "/drain"]
 

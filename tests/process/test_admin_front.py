@@ -13,8 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.administration import Administration
-from tests.process.test_lifecycle import wait_for
-from tests.service import ServiceProcess, clean_environment, springfield
+from tests.service import ServiceProcess, clean_environment, springfield, wait_for
 
 FRONT = """
 import socket, sys

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.administration import Administration
-from tests.process.test_lifecycle import wait_for
 from tests.server.test_tls import name_of, write_certificate
-from tests.service import ServiceProcess, clean_environment, running
+from tests.service import ServiceProcess, clean_environment, running, wait_for
 
 IN_TERMINAL = """
 import fcntl, runpy, termios

@@ -23,7 +23,7 @@ async def inquire(address: Address) -> tuple[bool, Sequence[str]]:
         try:
             lines = [_verdict("live", live), _verdict("ready", ready)]
             lines += [_line(*each) for each in _breakers("breaker", json.loads(breakers.body))]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             pass
         else:
             return live.status == ready.status == _OK, lines

@@ -5,36 +5,23 @@ changes anything, or asks a store, runs on the serving loop, under a deadline.
 """
 
 import asyncio
-import datetime as dt
-import importlib.metadata
 import logging
-import os
-import platform
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TypeVar, cast
 
 from prometheus_client import generate_latest
 
-from springfield import __version__
 from springfield.observability.heartbeat import Heartbeat
 from springfield.observability.stacks import stack_of_thread, tasks_of, threads
+from springfield.server.facts import facts_of, timestamp
 from springfield.server.reload import Reloading
-from springfield.settings.fields import is_reloadable
-from springfield.settings.table import Settings
-from springfield.stores import catalog
-from springfield.stores.url import redact
 from springfield.web.admin.probes import Liveness, Readiness
 from springfield.web.admin.routes import Admin
 from springfield.web.admin.switches import Reloaded
 from springfield.web.problems import HTTPRefusal
 from springfield.web.routes import Service
 from springfield.web.safety import Safety
-
-LIBRARIES = (
-    "tornado", "uvloop", "httptools", "pydantic", "prometheus-client",
-    "pymongo", "redis", "asyncmy", "boto3", "apsw",
-)  # fmt: skip
 
 PATIENCE = 1.0
 """Seconds that the serving loop has to begin what it is asked, beside what the work itself may take."""
@@ -97,7 +84,7 @@ class Operations:
         age = self._heartbeat.age()
         is_live = age < self._reloading.settings.liveness_timeout
         stack = [] if is_live else stack_of_thread(self._heartbeat.thread)
-        return Liveness(is_live, age, _timestamp(time.time() - age), stack)
+        return Liveness(is_live, age, timestamp(time.time() - age), stack)
 
     async def readiness(self) -> Readiness:
         """Tell whether requests should be sent here; asks the critical stores if all else is well."""
@@ -168,26 +155,12 @@ class Operations:
 
     async def info(self) -> object:
         """Return what this process is and how it is set."""
-        settings = self._reloading.settings
         return {
-            "version": __version__,
-            "python": platform.python_version(),
-            "libraries": dict(_libraries()),
-            "pid": os.getpid(),
-            "started": _timestamp(self._started),
+            "started": timestamp(self._started),
             "uptime": round(time.time() - self._started, 1),
-            "engine": settings.engine,
             "event_loop": type(self._loop).__module__,
             "requests_in_flight": self.service.traffic.in_flight if self.service else 0,
-            "resources": _resources(settings),
-            "settings": {
-                row.name: {
-                    "value": row.value,
-                    "origin": row.origin,
-                    "reloadable": is_reloadable(Settings.model_fields[row.name]),
-                }
-                for row in self._reloading.loaded.table()
-            },
+            **facts_of(self._reloading.loaded),
         }
 
     async def _on_loop(
@@ -212,29 +185,3 @@ class Operations:
                 "not-live",
                 f"The event loop did not do it within {seconds + PATIENCE:g} s; it was given up.",
             ) from None
-
-
-def _libraries() -> list[tuple[str, str]]:
-    found = []
-    for name in LIBRARIES:
-        try:
-            found.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            continue  # uvloop is not made for every platform
-    return found
-
-
-def _resources(settings: Settings) -> list[dict[str, str]]:
-    return [
-        {
-            "name": each.resource,
-            "kind": each.kind.value,
-            "product": catalog.product_of(each.url),
-            "url": redact(each.url),
-        }
-        for each in settings.bindings
-    ]
-
-
-def _timestamp(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds")
