@@ -100,12 +100,13 @@ async def _open(
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, events: Events) -> AsyncIterator[Service]:
+async def assemble(settings: Settings, events: Events | None = None) -> AsyncIterator[Service]:
     """Open everything that the routes lead to; leaving the context closes it.
 
     What happens is told to the subscribers of `events`. A store that is unreachable is warned of and
     does not stop the service; raises Unsuitable for one that could never hold its resource.
     """
+    events = events or Events()
     log_events(events)
     async with AsyncExitStack() as stack:
         sampler = await stack.enter_async_context(_open_traces(settings, events))
