@@ -18,10 +18,12 @@ from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
 from springfield.observability.logs import log_events
 from springfield.observability.trace_context import Sampler
+from springfield.resilience.policy import Dependency, Policy
 from springfield.resources import Collection
 from springfield.settings.fields import Binding, Shape
 from springfield.settings.table import Settings
 from springfield.stores import catalog
+from springfield.stores.guarded import Guarded, GuardedObject, GuardedObjects, observer
 from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, Expiring, StoreOptions
 from springfield.stores.sweeper import sweeping
@@ -87,8 +89,8 @@ async def _open(
         resource=binding.resource,
         kind=binding.kind if isinstance(binding.kind, Kind) else Kind.BYTES,
         item_limit=settings.item_limit,
-        timeout=settings.store_timeout,
-        pool_size=settings.pool_size,
+        timeout=settings.of(binding.resource, "store_timeout"),
+        pool_size=settings.of(binding.resource, "pool_size"),
     )
     match binding.kind:
         case Shape.OBJECT:
@@ -118,7 +120,11 @@ async def assemble(settings: Settings, events: Events | None = None) -> AsyncIte
         if not settings.read_only:
             expiring = [each.store for each in opened if hasattr(each.store, "sweep")]
             await stack.enter_async_context(sweeping(cast("list[Expiring]", expiring)))
-        yield replace(_service(settings, opened, weather, events), sampler=sampler)
+        dependencies = [_dependency(each, settings, events) for each in opened]
+        for dependency in dependencies:
+            stack.push_async_callback(dependency.policy.close)
+        service = _service(settings, opened, dependencies, weather, events)
+        yield replace(service, sampler=sampler)
 
 
 @asynccontextmanager
@@ -149,25 +155,34 @@ async def _open_weather(settings: Settings, events: Events) -> AsyncIterator[Cac
         yield cached
 
 
+def _dependency(opened: OpenStore, settings: Settings, events: Events) -> Dependency:
+    name, product = opened.binding.resource, opened.product
+    limits = settings.limits_of(name)
+    observe = observer(events, name, product)
+    policy = Policy(name, f"{product} ({name})", limits, events=events, observe=observe)
+    return Dependency(name, product, policy)
+
+
 def _service(
     settings: Settings,
     opened: Sequence[OpenStore],
+    dependencies: Sequence[Dependency],
     weather: Cached[Condition],
     events: Events,
 ) -> Service:
     collections, singles, object_collections = [], [], []
-    for each in opened:
-        name, kind = each.binding.resource, each.binding.kind
+    for each, dependency in zip(opened, dependencies, strict=True):
+        name, kind, policy = each.binding.resource, each.binding.kind, dependency.policy
         match kind:
             case Kind():
-                items = cast("Adapter", each.store)
+                items = Guarded(cast("Adapter", each.store), policy)
                 tick, limit = settings.wait_tick, settings.item_limit
                 collections.append(Collection(name, kind, items, limit, tick))
             case Shape.OBJECT:
-                single = cast("ObjectStore", each.store)
+                single = GuardedObject(cast("ObjectStore", each.store), policy)
                 singles.append(SingleObject(name, single, settings.object_limit))
             case Shape.OBJECTS:
-                objects = cast("Objects", each.store)
+                objects = GuardedObjects(cast("Objects", each.store), policy)
                 object_collections.append(ObjectCollection(name, objects, settings.object_limit))
     components = [Component(o.binding.resource, o.product, o.store.ping) for o in opened]
     health = Health(components, settings.health_timeout)
@@ -184,6 +199,8 @@ def _service(
         traffic=Traffic(),
         events=events,
         wait_limit=settings.wait_limit,
+        request_timeout_limit=settings.request_timeout_limit,
+        dependencies=dependencies,
         needs_precondition=settings.require_precondition,
         critical=critical,
         tunables={

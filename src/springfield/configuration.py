@@ -200,12 +200,7 @@ def shown(value: Any) -> str:  # noqa: PLR0911  # a line a type
         case ByteSize():
             return value.human_readable().replace(".0", "")
         case dict():
-            return (
-                ", ".join(
-                    f"{name} ({each.kind}, {redact(each.url)})" for name, each in value.items()
-                )
-                or "-"
-            )
+            return ", ".join(f"{name} ({each})" for name, each in value.items()) or "-"
         case frozenset():
             return ",".join(sorted(value)) or "-"
         case str() if value.startswith(("http://", "https://")):

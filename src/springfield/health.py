@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from springfield.errors import SpringfieldError
+from springfield.resilience.deadline import remaining
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +57,29 @@ class Health:
 
         A store that is still being asked is not asked again: its answer then counts for both.
         """
-        return await asyncio.gather(*(self._ask(each) for each in self._components))
+        left = remaining()
+        seconds = self.timeout if left is None else min(self.timeout, left)
+        return await asyncio.gather(*(self._ask(each, seconds) for each in self._components))
 
-    async def _ask(self, component: Component) -> Status:
+    async def _ask(self, component: Component, seconds: float) -> Status:
         started = time.monotonic()
         task = self._asking.get(component.name)
         if task is None:
             task = self._asking[component.name] = asyncio.create_task(component.ping())
             task.add_done_callback(lambda done: self._answered(component.name, done))
         # Not a timeout around the ping: an adapter may end a cancelled call late.
-        await asyncio.wait({task}, timeout=self.timeout)
+        await asyncio.wait({task}, timeout=seconds)
         milliseconds = round((time.monotonic() - started) * 1000, 1)
-        return Status(component.name, component.product, milliseconds, self._failure(task))
+        return Status(component.name, component.product, milliseconds, self._failure(task, seconds))
 
     def _answered(self, name: str, task: "asyncio.Task[None]") -> None:
         del self._asking[name]
         if not task.cancelled():
             task.exception()  # else asyncio logs that nobody looked, when all had given up
 
-    def _failure(self, task: "asyncio.Task[None]") -> str | None:
+    def _failure(self, task: "asyncio.Task[None]", seconds: float) -> str | None:
         if not task.done():
-            return f"It did not answer within {self.timeout:g} s."
+            return f"It did not answer within {seconds:.3g} s."
         if isinstance(error := task.exception(), SpringfieldError):
             return str(error)
         task.result()  # raises a defect

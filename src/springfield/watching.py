@@ -17,6 +17,7 @@ Rejected
 import asyncio
 import math
 import random
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from springfield.errors import SpringfieldError, StoreError
@@ -71,7 +72,8 @@ class Watch:
         ending.waiters.add(waiter)
         self._watched.setdefault(name, _Watched()).waiters.add(waiter)
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_each_tick())
+            # In a context of its own: the deadline of who came first is not that of all.
+            self._reading = asyncio.create_task(self._read_each_tick(), context=Context())
         return waiter
 
     def tell(self, name: Name, found: Item | SpringfieldError | None) -> None:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from springfield.errors import Misconfigured
 from springfield.model import Kind
 from springfield.stores import catalog
+from springfield.stores.url import redact
 
 PREFIX = "SPRINGFIELD_"
 
@@ -103,6 +104,9 @@ class ResourceSettings(BaseModel):
     def shape(self) -> Kind | Shape:
         """What the resource holds."""
         return Shape.OBJECTS if self.kind == "objects" else Kind(self.kind)
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {redact(self.url)}"
 
 
 @dataclass(frozen=True, slots=True)

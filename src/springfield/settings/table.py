@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from springfield.settings.administering import Administering
-from springfield.settings.bounds import Bounds
 from springfield.settings.fields import json_table, words
 from springfield.settings.observing import Observing
+from springfield.settings.resilience import Resilience, policy_mistakes
 from springfield.settings.resources import Resources
 from springfield.settings.serving import Serving
 from springfield.settings.weather import Upstream
 
-SHIPPED = frozenset({"homers", "lisas", "marges", "bart"})
-RESERVED = SHIPPED | {"flanders", "healthcheck", "maggie"}
+SHIPPED = ("homers", "lisas", "marges", "bart")
+RESERVED = frozenset({"flanders", "healthcheck", "maggie", *SHIPPED})
 
 
 # pydantic lists the fields of the last base first.
-class Settings(Upstream, Resources, Observing, Bounds, Administering, Serving):
+class Settings(Upstream, Resources, Observing, Resilience, Administering, Serving):
     """Everything that an operator can set; the descriptions are the documentation."""
 
 
@@ -33,15 +33,19 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
         if len(given) == 1:
             (lacking,) = set(pair) - set(given)
             mistakes.append(f"{given[0]} is set and {lacking} is not; set both or neither.")
+    resources = dict[str, Any]()
     with contextlib.suppress(ValueError, TypeError):  # what it is not is a mistake of its own
-        for name in dict(json_table(values.get("resources") or {})):
-            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
-                mistakes.append(f"resources: the name {name!r} is not a lower-case word.")
-            elif name in RESERVED:
-                mistakes.append(f"resources: the name {name!r} is taken by a shipped route.")
-        known = SHIPPED | set(json_table(values.get("resources") or {}))
+        resources = dict(json_table(values.get("resources") or {}))
+    for name in resources:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
+            mistakes.append(f"resources: the name {name!r} is not a lower-case word.")
+        elif name in RESERVED:
+            mistakes.append(f"resources: the name {name!r} is taken by a shipped route.")
+    known = [*SHIPPED, *resources]
+    with contextlib.suppress(ValueError, TypeError):
         mistakes += [
             f"critical: there is no resource {name!r}; the resources are {', '.join(sorted(known))}."
-            for name in sorted(set(words(values.get("critical") or "")) - known)
+            for name in sorted(set(words(values.get("critical") or "")) - set(known))
         ]
-    return mistakes
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    return mistakes + policy_mistakes(values, known, defaults)

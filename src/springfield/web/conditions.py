@@ -1,4 +1,4 @@
-"""In charge of the conditions that a request bears: If-Match, If-None-Match, Prefer: wait, ttl.
+"""In charge of the conditions that a request bears: If-Match, If-None-Match, waits, lifetimes, deadlines.
 
 What cannot be understood is refused (400) rather than taken for absent: a condition that is ignored
 overwrites what it was to protect.
@@ -22,6 +22,7 @@ A_FEW = 4
 # RFC 9110, section 8.8.3; the list may have empty elements (section 5.6.1).
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
+_SECONDS = re.compile(r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}", re.ASCII)
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
 
@@ -55,6 +56,18 @@ def seconds_to_wait(headers: HTTPHeaders, limit: int) -> int:
     """Read `Prefer: wait=SECONDS` (RFC 7240, section 4.3), at most `limit`; 0 where there is none."""
     found = _WAIT.search(headers.get("Prefer", ""))
     return min(int(found[1]), limit) if found else 0
+
+
+def deadline_of(headers: HTTPHeaders, limit: float) -> float | None:
+    """Read X-Request-Timeout: seconds, at most `limit`; None where there is none."""
+    value = headers.get("X-Request-Timeout")
+    if value is None:
+        return None
+    if not _SECONDS.fullmatch(value) or not float(value):
+        raise InvalidParameter(
+            f"X-Request-Timeout: {value!a} is not a number of seconds such as 2.5."
+        )
+    return min(float(value), limit)
 
 
 def lifetime_of(ttl: str | None) -> int | None:

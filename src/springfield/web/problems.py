@@ -254,5 +254,5 @@ def _of_ours(error: SpringfieldError) -> Problem:
     if isinstance(error, StoreError) and error.slow:
         status = 504
     elif isinstance(error, Unavailable):
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return Problem(error.code, status, str(error), headers)

@@ -12,6 +12,7 @@ from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
 from springfield.observability.trace_context import Sampler
+from springfield.resilience.policy import Dependency
 from springfield.resources import Collection
 from springfield.upstream.cached import Cached
 from springfield.upstream.weather import Condition
@@ -50,6 +51,9 @@ class Service:
     """The stores without which the service is not ready."""
     tunables: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
     """By the setting's name: who takes its new value while requests are served, on the event loop."""
+    request_timeout_limit: float = 300.0
+    """Seconds: the longest deadline that a client can set."""
+    dependencies: Sequence[Dependency] = ()
 
     def release_waiters(self) -> None:
         """Answer everybody who waits for a change: the service stops."""
@@ -102,6 +106,7 @@ def make_app(service: Service) -> Application:
         events=service.events,
         sampler=service.sampler,
         wait_limit=service.wait_limit,
+        request_timeout_limit=service.request_timeout_limit,
     )
 
 

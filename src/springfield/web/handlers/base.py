@@ -17,7 +17,9 @@ from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
 from springfield.errors import SpringfieldError, StoreError, UpstreamError
 from springfield.observability.events import Events, RequestStarted
 from springfield.observability.trace_context import TraceContext, current, trace_context_of
+from springfield.resilience.deadline import deadline
 from springfield.resources import too_large
+from springfield.web.conditions import deadline_of
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
 from springfield.web.safety import READS, Safety
 from springfield.web.traffic import Traffic
@@ -104,6 +106,9 @@ class Handler(RequestHandler):
                 f"{method} is not a method of this resource; use {self.allowed}.",
                 {"Allow": self.allowed},
             )
+        seconds = deadline_of(self.request.headers, self.settings["request_timeout_limit"])
+        if seconds is not None:
+            deadline.set(asyncio.get_running_loop().time() + seconds)
         self.check_request()
         length = self.request.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self._limit:

@@ -9,6 +9,7 @@ from springfield.content import MEDIA_TYPES
 from springfield.errors import InvalidParameter, PreconditionFailed
 from springfield.model import Item, Kind
 from springfield.object_resources import ObjectCollection
+from springfield.resilience.deadline import remaining
 from springfield.resources import PAGE_DEFAULT, Collection
 from springfield.watching import Unchanged
 from springfield.web.conditions import (
@@ -73,7 +74,7 @@ class ItemHandler(Handler):
             finally:
                 self.traffic.waiting -= 1
             self.clear()  # Date is of the answer, and perhaps the service stops
-            self.set_header("Preference-Applied", f"wait={seconds}")
+            self.set_header("Preference-Applied", f"wait={seconds:.0f}")
         self._describe(item)
         if condition.excludes(item.entity_tag):
             self.set_status(304)
@@ -103,8 +104,10 @@ class ItemHandler(Handler):
         await self.collection.delete(name, precondition_of(self.request.headers))
         self.set_status(204)
 
-    def _seconds_to_wait(self) -> int:
-        seconds = seconds_to_wait(self.request.headers, self.settings["wait_limit"])
+    def _seconds_to_wait(self) -> float:
+        seconds: float = seconds_to_wait(self.request.headers, self.settings["wait_limit"])
+        if (left := remaining()) is not None:
+            seconds = min(seconds, left)
         if self.request.method == "HEAD" or not seconds or self.traffic.is_draining:
             return 0
         return seconds
