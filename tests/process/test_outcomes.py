@@ -13,8 +13,8 @@ import pymysql
 import pytest
 import redis
 
+from tests.faults import FaultyProxy
 from tests.process.conftest import environment_for
-from tests.process.proxy import CuttingProxy
 from tests.servers.mongodb import MongodbServer
 from tests.servers.mysql import MysqlServer
 from tests.servers.redis import RedisServer
@@ -22,6 +22,7 @@ from tests.service import ServiceProcess, running, springfield
 
 OLD, NEW = b'"old-content"', b'"new-content"'
 PATH = "/api/v1/homers/cut"
+MARKER = b"new-content"
 STORES = ["mongodb", "redis", "mysql", "s3"]
 
 GREETED = {"mongodb", "redis", "mysql"}
@@ -34,14 +35,14 @@ class Cut:
 
     store: str
     service: ServiceProcess
-    proxy: CuttingProxy
+    proxy: FaultyProxy
 
 
 @pytest.fixture(params=STORES)
 def cut(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cut]:
     store = request.param
     server = request.getfixturevalue(f"{store}_server")
-    with CuttingProxy(server.host, server.port) as proxy:
+    with FaultyProxy(server.host, server.port) as proxy:
         direct, behind = f"{server.host}:{server.port}", f"127.0.0.1:{proxy.port}"
         environment = {
             name: value.replace(direct, behind)
@@ -50,7 +51,6 @@ def cut(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cut]:
         assert springfield("init", directory=tmp_path, **environment).returncode == 0
         with running(tmp_path, **environment) as service:
             assert service.post(PATH, OLD).status == 204
-            proxy.marker = b"new-content"
             yield Cut(store, service, proxy)
 
 
@@ -63,25 +63,25 @@ def written_at_once(service: ServiceProcess) -> set[int]:
 
 
 def test_a_write_that_was_sent_and_not_answered_is_outcome_unknown(cut: Cut) -> None:
-    cut.proxy.cut = "after"
+    cut.proxy.cut_after(MARKER)
     answer = cut.service.post(PATH, NEW)
-    cut.proxy.cut = None
+    cut.proxy.heal()
     if answer.status == 204:  # the driver asked again, and the server knew the write (MongoDB)
         assert cut.store == "mongodb"
         assert cut.service.get(PATH).body == NEW
         return
     assert (answer.status, answer.problem["code"]) == (503, "outcome-unknown")
-    assert cut.proxy.cuts == 1
+    assert cut.proxy.faults == 1
     assert cut.service.get(PATH).body in {OLD, NEW}
 
 
 def test_a_write_that_was_sent_and_lost_on_the_way_is_outcome_unknown(cut: Cut) -> None:
-    cut.proxy.cut = "before"
+    cut.proxy.cut_before(MARKER)
     answer = cut.service.post(PATH, NEW)
-    cut.proxy.cut = None
+    cut.proxy.heal()
     assert (answer.status, answer.problem["code"]) == (503, "outcome-unknown")
     # A write that the server would know again PyMongo sends twice (replica sets of MongoDB).
-    assert cut.proxy.cuts in ({1, 2} if cut.store == "mongodb" else {1})
+    assert cut.proxy.faults in ({1, 2} if cut.store == "mongodb" else {1})
     assert cut.service.get(PATH).body == OLD
     assert cut.service.post(PATH, NEW).status == 204
     assert cut.service.get(PATH).body == NEW
@@ -97,13 +97,13 @@ def test_a_write_for_which_no_connection_could_be_made_is_not_done(cut: Cut) -> 
 
 
 def test_a_write_whose_connection_was_cut_before_the_store_greeted_is_not_done(cut: Cut) -> None:
-    cut.proxy.cut = "at once"
+    cut.proxy.cut_greetings()
     assert cut.proxy.drop() >= 1
     answer = cut.service.post(PATH, NEW)
-    cut.proxy.cut = None
+    cut.proxy.heal()
     assert answer.status in {503, 504}
     assert answer.problem["code"] == ("not-done" if cut.store in GREETED else "outcome-unknown")
-    assert cut.proxy.cuts >= 1
+    assert cut.proxy.faults >= 1
     assert cut.service.get(PATH).body == OLD
     assert cut.service.post(PATH, NEW).status == 204
 
@@ -111,11 +111,11 @@ def test_a_write_whose_connection_was_cut_before_the_store_greeted_is_not_done(c
 @pytest.mark.parametrize("cut", ["mysql"], indirect=True)
 def test_a_write_that_the_store_was_still_preparing_is_not_done(cut: Cut) -> None:
     cut.proxy.drop()
-    cut.proxy.marker, cut.proxy.cut = b"INSERT ", "after"  # the text goes ahead of the content
+    cut.proxy.cut_after(b"INSERT ")  # the text goes ahead of the content
     answer = cut.service.post(PATH, NEW)
-    cut.proxy.cut = None
+    cut.proxy.heal()
     assert (answer.status, answer.problem["code"]) == (503, "not-done")
-    assert cut.proxy.cuts == 1
+    assert cut.proxy.faults == 1
     assert cut.service.get(PATH).body == OLD
 
 
