@@ -66,7 +66,7 @@ class Resilience(Bounds):
     queue_limit: Queue = Field(
         1024, description="Calls that may wait for one of the connections to each store."
     )
-    queue_timeout: Seconds = Field(2.0, description="Seconds that a call may wait for it.")
+    queue_timeout: Seconds = Field(5.0, description="Seconds that a call may wait for it.")
     request_timeout_limit: Seconds = Field(
         300.0, description="The longest deadline that a client can set with X-Request-Timeout."
     )

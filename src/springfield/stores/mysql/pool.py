@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from asyncmy.constants.CR import CR_SERVER_LOST
+from asyncmy.errors import OperationalError
+
 IDLE_LIMIT = 240.0
 """Seconds after which an idle connection is dropped: load balancers forget theirs after 350."""
 
@@ -30,6 +33,8 @@ class Connection:
         self._idle_since = 0.0
         # asyncmy gives its transport no public name; its own pool looks there too.
         self._transport: asyncio.Transport = driver._transport  # noqa: SLF001
+        if self._transport.is_closing():  # the server has hung up already
+            raise OperationalError(CR_SERVER_LOST, "the server hung up")
         self._poll = select.poll()
         self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
 
