@@ -141,6 +141,14 @@ def test_all_mistakes_are_reported_at_once_and_no_secret_is_shown(
             "resources.x.kind",
         ),
         ({"SPRINGFIELD_WEATHER_URI": "ftp://x"}, "weather_uri"),
+        ({"SPRINGFIELD_POLICIES": '{"maggie": {"attempts": 1}}'}, "'maggie' is none of homers"),
+        ({"SPRINGFIELD_POLICIES": '{"weather": {"pool_size": 1}}'}, "is for stores"),
+        ({"SPRINGFIELD_POLICIES": '{"bart": {"tries": 1}}'}, "policies.bart.tries is no setting"),
+        ({"SPRINGFIELD_CALL_TIMEOUT": "1"}, "call_timeout = 1 is less than store_timeout = 2"),
+        (
+            {"SPRINGFIELD_POLICIES": '{"bart": {"store_timeout": 9, "call_timeout": 8}}'},
+            r"policies\.bart\.call_timeout = 8 is less than store_timeout = 9",
+        ),
     ],
 )
 def test_settings_that_contradict_are_refused(
@@ -149,6 +157,41 @@ def test_settings_that_contradict_are_refused(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings, match=words):
+        load()
+
+
+def test_a_policy_holds_for_its_dependency_and_the_settings_for_all_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPRINGFIELD_POLICIES", '{"marges": {"attempts": 1, "pool_size": 3}}')
+    monkeypatch.setenv("SPRINGFIELD_QUEUE_LIMIT", "7")
+    loaded = load_settings({"queue_timeout": "4"}, None)
+    settings = loaded.settings
+    marges, lisas = settings.limits_of("marges"), settings.limits_of("lisas")
+    assert (marges.attempts, marges.concurrency, marges.queue_limit) == (1, 3, 7)
+    assert (lisas.attempts, lisas.concurrency, lisas.queue_limit) == (3, 16, 7)
+    assert (marges.attempt_timeout, marges.call_timeout) == (2, 6)
+    weather = settings.limits_of("weather", settings.weather_timeout, 10)
+    assert (weather.attempt_timeout, weather.call_timeout, weather.concurrency) == (5, 9, 10)
+    row = next(row for row in loaded.table() if row.name == "policies")
+    assert row.value == "marges (pool_size=3 attempts=1)"
+    monkeypatch.delenv("SPRINGFIELD_POLICIES")
+    file = tmp_path / "springfield.toml"
+    file.write_text("[policies.homers]\nstore_timeout = 9\nbreaker_failures = 0\n")
+    with pytest.raises(InvalidSettings, match=r"policies\.homers\.breaker_failures = 0"):
+        load_settings({}, file)
+
+
+def test_all_mistakes_of_policies_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    policies = '{"ned": {"attempts": 0}, "bart": {"retry_budget": 2, "x": 1}}'
+    monkeypatch.setenv("SPRINGFIELD_POLICIES", policies)
+    with pytest.raises(InvalidSettings) as caught:
+        load()
+    mistakes = "\n".join(caught.value.mistakes)
+    for words in ("policies.ned.attempts", "bart.retry_budget", "bart.x", "'ned' is none of"):
+        assert words in mistakes
+    monkeypatch.setenv("SPRINGFIELD_POLICIES", "[1]")
+    with pytest.raises(InvalidSettings, match="policies"):
         load()
 
 

@@ -139,8 +139,9 @@ class Policy:
     ) -> Coroutine[Any, Any, T]:
         """Call `method` under the policy. `size`: how many names it is about.
 
-        Raises what the method raises; `rejection` when it was not tried; Unavailable or OutcomeUnknown,
-        slow, when the caller's deadline passed.
+        Raises what the method raises; `rejection` when nothing was done: it was not tried (with
+        `retry_after`), or the caller's deadline passed (`slow`); OutcomeUnknown when that passed and a
+        write may have been sent.
         """
         until = deadline.get()
         if until is None:
@@ -170,8 +171,8 @@ class Policy:
                     "happened or may happen yet.",
                     slow=True,
                 ) from error
-            raise Unavailable(
-                f"{self.label} did not answer within the caller's deadline; nothing was written.",
+            raise self._rejection(
+                f"{self.label} did not answer within the caller's deadline; nothing was done.",
                 slow=True,
             ) from error
 
@@ -239,7 +240,7 @@ class Policy:
             self._events.publish(CallRejected(self.name, "breaker"))
             raise self._rejection(
                 f"{self.label} has not answered for a while and is not asked now; nothing was "
-                "written. Try again later.",
+                "done. Try again later.",
                 retry_after=self.breaker.retry_after,
             )
         return ticket
@@ -253,7 +254,7 @@ class Policy:
             self.breaker.abandon(ticket)
             self._events.publish(CallRejected(self.name, "bulkhead"))
             raise self._rejection(
-                f"Too many requests wait for {self.label}; nothing was written. Try again later."
+                f"Too many requests wait for {self.label}; nothing was done. Try again later."
             ) from error
         except BaseException:
             self.breaker.abandon(ticket)
