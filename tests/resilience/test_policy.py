@@ -15,6 +15,7 @@ from springfield.errors import (
     Unavailable,
 )
 from springfield.observability.events import BreakerChanged, CallRejected, CallRetried, Events
+from springfield.resilience import retry
 from springfield.resilience.breaker import UNBROKEN, State
 from springfield.resilience.budget import SAVED, Budget
 from springfield.resilience.deadline import deadline
@@ -215,6 +216,24 @@ async def test_a_cancelled_probe_leaves_its_place_to_the_next() -> None:
     assert bench.policy.breaker.state is State.CLOSED
 
 
+async def test_a_probe_that_finds_no_place_or_leaves_the_queue_is_none() -> None:
+    bench, hanging = Bench(concurrency=1, queue_timeout=0.01), Hanging()
+    inside = asyncio.create_task(bench.run(hanging.call))
+    await asyncio.sleep(0)
+    bench.open_breaker()
+    bench.policy.breaker._shut_until = 0
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="Too many"):
+            await bench.run(Store("well").call)
+    impatient = asyncio.create_task(bench.run(Store("well").call))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait({impatient})
+    inside.cancel()
+    await asyncio.wait({inside})
+    assert await bench.run(Store("well").call) == "well"
+
+
 async def test_those_who_queue_when_the_breaker_opens_are_not_let_through() -> None:
     bench, hanging, store = Bench(concurrency=1), Hanging(), Store("well")
     inside = asyncio.create_task(bench.run(hanging.call))
@@ -307,6 +326,18 @@ async def test_an_upload_that_was_sent_whole_has_an_unknown_outcome() -> None:
 
     with pytest.raises(OutcomeUnknown):
         await in_time(0.05, lambda: bench.run(upload, UPLOAD, progress=progress))
+
+
+async def test_a_deadline_that_passes_before_a_repetition_leaves_nothing_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 1.0)
+    bench, store = Bench(), Store(Unavailable("Down."), "well")
+    with pytest.raises(Unavailable) as late:
+        await in_time(0.05, lambda: bench.run(store.call, WRITE))
+    assert late.value.slow
+    assert store.calls == 1
 
 
 @pytest.mark.parametrize("operation", [READ, WRITE])
