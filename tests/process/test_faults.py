@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.administration import Administration
 from tests.faults import FaultyProxy
 from tests.process.conftest import environment_for
 from tests.servers.mysql import MysqlServer
@@ -120,8 +121,16 @@ def test_a_killed_redis_is_refused_quickly_and_found_again_when_it_is_back(
     own_redis_server: RedisServer, tmp_path: Path
 ) -> None:
     environment = {"SPRINGFIELD_MARGES_URL": own_redis_server.url}
-    with running(tmp_path, "--log-level=error", **environment) as service:
+    flags = ("--log-level=error", "--admin-socket=admin.sock")
+    with running(tmp_path, *flags, **environment) as service:
+        admin = Administration(tmp_path / "admin.sock")
+
+        def states() -> dict[str, str]:
+            breakers = json.loads(admin.get("/breakers").body)["breakers"]
+            return {each["dependency"]: each["state"] for each in breakers}
+
         assert service.post("/api/v1/marges/x", b"kept").status == 204
+        assert set(states().values()) == {"closed"}
         own_redis_server.kill()
 
         def is_open() -> bool:
@@ -135,11 +144,13 @@ def test_a_killed_redis_is_refused_quickly_and_found_again_when_it_is_back(
         assert all(1 <= int(answer.headers["retry-after"]) <= 2 for _, answer in answers)
         greetings = [timed(lambda: service.get("/api/v1/flanders")) for _ in range(200)]
         assert p99(answers) < max(REFUSED_WITHIN, 2 * p99(greetings))  # on a machine that is busy
+        assert states()["marges"] != "closed" == states()["lisas"]
         assert service.get("/api/v1/healthcheck").problem["failed"] == ["marges"]
         assert service.post("/api/v1/lisas/x", b"sax").status == 204
         own_redis_server.start()
         eventually(lambda: service.get("/api/v1/marges/x").status == 200)
         assert service.get("/api/v1/marges/x").body == b"kept"
+        assert states()["marges"] == "closed"
 
 
 def test_a_mariadb_that_is_restarted_under_load_is_no_defect(

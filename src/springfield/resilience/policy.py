@@ -278,3 +278,17 @@ class Dependency:
     name: str
     product: str
     policy: Policy
+
+    def as_dict(self) -> dict[str, object]:
+        """Return its state for JSON; may be called on any thread."""
+        policy = self.policy
+        return {
+            "dependency": self.name,
+            "product": self.product,
+            "state": str(policy.breaker.state),
+            "retry_after": round(policy.breaker.retry_after, 3),
+            "in_use": policy.bulkhead.in_use,
+            "places": policy.bulkhead.limit,
+            "queued": policy.bulkhead.queued,
+            "retries_saved": round(policy.retry.budget.balance, 1),
+        }

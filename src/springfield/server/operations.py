@@ -7,7 +7,7 @@ changes anything, or asks a store, runs on the serving loop, under a deadline.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import TypeVar, cast
 
 from prometheus_client import generate_latest
@@ -53,8 +53,6 @@ class Operations:
         """Set once requests are served."""
         self.metrics: Callable[[], bytes] = generate_latest
         """Renders the metrics; called on the admin listener's thread."""
-        self.breakers: Callable[[], Sequence[object]] = list
-        """Tells the state of each dependency's breaker; likewise."""
         self.log_level = RootLogLevel()
         self._reloading = reloading
         self._heartbeat = heartbeat
@@ -147,7 +145,8 @@ class Operations:
 
     async def dependencies(self) -> object:
         """Return the state of every breaker."""
-        return {"breakers": self.breakers()}
+        dependencies = self.service.dependencies if self.service else ()
+        return {"breakers": [each.as_dict() for each in dependencies]}
 
     async def tasks(self) -> object:
         """Return what runs: the serving loop's tasks, and all threads. Needs no turn of the loop."""

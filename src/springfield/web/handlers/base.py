@@ -106,7 +106,9 @@ class Handler(RequestHandler):
                 f"{method} is not a method of this resource; use {self.allowed}.",
                 {"Allow": self.allowed},
             )
-        seconds = deadline_of(self.request.headers, self.settings["request_timeout_limit"])
+        seconds = deadline_of(
+            self.request.headers, self.settings.get("request_timeout_limit", 300.0)
+        )
         if seconds is not None:
             deadline.set(asyncio.get_running_loop().time() + seconds)
         self.check_request()
