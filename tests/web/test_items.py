@@ -191,6 +191,12 @@ def test_expect_100_continue_is_answered_before_the_body(service: ServiceProcess
         ("lisas", "application/json", 415),
         ("marges", "application/octet-stream", 204),
         ("marges", "application/json", 415),
+        ("homers", "application/merge-patch+json", 415),
+        ("homers", "application/json-patch+json", 415),
+        ("lisas", "foo", 415),
+        ("lisas", "a/b/c", 415),
+        ("lisas", "text/plain,application/xml", 415),
+        ("lisas", 'text/plain; a="' + ";" * 60_000, 415),
     ],
 )
 def test_another_explicit_structured_type_is_415(

@@ -62,6 +62,8 @@ def test_an_upload_that_is_cut_leaves_the_old_object(service: ServiceProcess) ->
 def test_a_writer_that_is_refused_leaves_the_old_object(service: ServiceProcess) -> None:
     service.post(BART, b"old")
     assert service.post(BART, b"new", Content_Encoding="gzip").status == 415
+    for media_type in ("text/plain; a=" + "x" * 1024, "foo", "text/plain,text/html"):
+        assert service.post(BART, b"new", Content_Type=media_type).status == 415
     assert service.post(BART, b"new", If_Match='"x"').status == 412
     assert service.post(BART + "?ttl=5", b"new").status == 422
     assert service.get(BART).body == b"old"

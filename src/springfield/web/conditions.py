@@ -11,6 +11,7 @@ from tornado.httputil import HTTPHeaders
 
 from springfield.errors import InvalidParameter
 from springfield.model import ANY_TAG, Precondition
+from springfield.web.fields import preferences_of
 from springfield.web.problems import HTTPRefusal
 
 TTL_LIMIT = 10 * 366 * 24 * 3600
@@ -23,7 +24,6 @@ A_FEW = 4
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}", re.ASCII)
-_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
 
 def precondition_of(headers: HTTPHeaders) -> Precondition:
@@ -54,8 +54,8 @@ def require_precondition(headers: HTTPHeaders) -> None:
 
 def seconds_to_wait(headers: HTTPHeaders, limit: int) -> int:
     """Read `Prefer: wait=SECONDS` (RFC 7240, section 4.3), at most `limit`; 0 where there is none."""
-    found = _WAIT.search(headers.get("Prefer", ""))
-    return min(int(found[1]), limit) if found else 0
+    wait = preferences_of(headers.get("Prefer", "")).get("wait", "")
+    return min(int(wait), limit) if re.fullmatch(r"[0-9]{1,9}", wait) else 0
 
 
 def deadline_of(headers: HTTPHeaders, limit: float) -> float | None:
