@@ -70,32 +70,6 @@ def parse_json(content: bytes) -> Any:
     return value
 
 
-def merge_patch(content: bytes, patch: Any) -> bytes:
-    """Return JSON `content` with a parsed `patch` merged into it (RFC 7396, section 2).
-
-    Numbers are converted: 1.10 becomes 1.1. Raises NotStorable for one that cannot be.
-    """
-    try:
-        merged = _merge(json.loads(content), patch)
-        return json.dumps(
-            merged, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
-    except ValueError:
-        raise NotStorable("The content has a number that is too large to be merged.") from None
-
-
-def _merge(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = _merge(merged.get(key), value)
-    return merged
-
-
 def check_stored(kind: Kind, content: bytes) -> None:
     """Return when stored `content` can be served as `kind`; raise InvalidContent otherwise.
 
@@ -119,7 +93,7 @@ def _load(text: str) -> Any:
     except ValueError:  # an integer of over 4,300 digits: sys.set_int_max_str_digits
         return json.loads(
             text,
-            object_pairs_hook=_distinct_keys,
+            object_pairs_hook=distinct_keys,
             parse_constant=_refuse_constant,
             parse_int=_any_integer,
         )
@@ -129,7 +103,8 @@ def _any_integer(digits: str) -> int:
     return int(digits) if len(digits) <= _INT64_DIGITS else HugeInteger(2**64)
 
 
-def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object; raise InvalidContent for a key that is there twice."""
     document = dict(pairs)
     if len(document) != len(pairs):
         seen = set[str]()
@@ -170,5 +145,5 @@ def _too_deep() -> NotStorable:
     return NotStorable(f"The content is nested deeper than {DEPTH_LIMIT}; flatten it.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_distinct_keys, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=distinct_keys, parse_constant=_refuse_constant)
 _STORED = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_any_integer)

@@ -6,8 +6,9 @@ import binascii
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from springfield.content import check_content, check_stored, merge_patch, parse_json
+from springfield.content import check_content, check_stored, parse_json
 from springfield.errors import (
     InvalidContent,
     InvalidParameter,
@@ -19,6 +20,7 @@ from springfield.errors import (
     Unavailable,
     Unreadable,
 )
+from springfield.merging import merge_patch
 from springfield.model import (
     UNCONDITIONAL,
     Item,
@@ -28,8 +30,11 @@ from springfield.model import (
     entity_tag_of,
     parse_name,
 )
+from springfield.offloading import compute
 from springfield.stores.store import Store
 from springfield.watching import Watch
+
+T = TypeVar("T")
 
 PAGE_DEFAULT = 100
 PAGE_LIMIT = 1000
@@ -73,14 +78,14 @@ class Collection:
 
     async def get(self, raw_name: str) -> Item:
         """Return the item; raise Missing, or Unreadable when it is not of this kind."""
-        return self.served(raw_name, await self._find(parse_name(raw_name)))
+        return await self.served(raw_name, await self._find(parse_name(raw_name)))
 
-    def served(self, raw_name: str, found: Item | None) -> Item:
+    async def served(self, raw_name: str, found: Item | None) -> Item:
         """Return what was found, fit to be served; raise Missing, or Unreadable."""
         name = parse_name(raw_name)
         if found is None:
             raise self._missing(name)
-        self._check_readable(name, found)
+        await self._computed(len(found.content), lambda: self._check_readable(name, found))
         return found
 
     def wait(
@@ -101,14 +106,14 @@ class Collection:
         Raises PreconditionFailed when `condition` is false for what the store holds.
         """
         name = parse_name(raw_name)
-        item = self._checked(content, ttl=ttl)
+        item = await self._computed(len(content), lambda: self._checked(content, ttl=ttl))
         if condition.is_absent:
             outcome = (await self._store.write({name: item}))[name]
             if isinstance(outcome, SpringfieldError):
                 raise outcome
             self._tell(name, item, outcome)
         else:
-            outcome = await self._change(name, condition, lambda _: item)
+            outcome = await self._change(name, condition, item)
         is_verbatim = self._store.verbatim or outcome == entity_tag_of(content)
         return Written(outcome, is_verbatim)
 
@@ -120,22 +125,32 @@ class Collection:
         Returns the new entity tag; raises Missing, PreconditionFailed.
         """
         name = parse_name(raw_name)
-        patch = parse_json(change)
+        await self._computed(len(change), lambda: parse_json(change))
 
-        def merged(found: Item | None) -> Item:
+        async def merged(found: Item | None) -> Item:
             if found is None:
                 raise self._missing(name)
-            self._check_readable(name, found)
-            content = merge_patch(found.content, patch)
-            return self._checked(content, expires_at=found.expires_at)
+            size = len(found.content) + len(change)
+            return await self._computed(size, lambda: self._merged(name, found, change))
 
         return await self._change(name, condition, merged)
+
+    def _merged(self, name: Name, found: Item, change: bytes) -> Item:
+        self._check_readable(name, found)
+        try:
+            content = merge_patch(found.content.decode(), change.decode()).encode()
+            return self._checked(content, expires_at=found.expires_at)
+        except (InvalidContent, NotStorable) as error:  # the change by itself is well
+            raise NotStorable(
+                f"What the store holds as {self._singular} {name} cannot be changed in part; "
+                f"replace it whole. {error}"
+            ) from error
 
     async def delete(self, raw_name: str, condition: Precondition = UNCONDITIONAL) -> None:
         """Remove the item; an absent one is no error, unless `condition` says so."""
         name = parse_name(raw_name)
         if not condition.is_absent:
-            await self._change(name, condition, lambda _: None)
+            await self._change(name, condition, None)
             return
         refused = await self._store.delete([name])
         if name in refused and not isinstance(refused[name], NotStorable):
@@ -143,7 +158,10 @@ class Collection:
         self.watch.tell(name, None)
 
     async def _change(
-        self, name: Name, condition: Precondition, make: Callable[[Item | None], Item | None]
+        self,
+        name: Name,
+        condition: Precondition,
+        new: Item | Callable[[Item | None], Awaitable[Item]] | None,
     ) -> str:
         """Read, check, and let the store decide; who loses a race looks again."""
         for attempt in range(ATTEMPTS):
@@ -153,12 +171,12 @@ class Collection:
                     f"The precondition is false: {self._singular} {name} "
                     + ("does not exist." if found is None else "is another than you think.")
                 )
-            new = make(found)
-            if found is None and new is None:
+            item = await new(found) if callable(new) else new
+            if found is None and item is None:
                 return ""
-            swapped = await self._store.swap(name, found, new)
+            swapped = await self._store.swap(name, found, item)
             if swapped is not None:
-                self._tell(name, new, swapped.entity_tag)
+                self._tell(name, item, swapped.entity_tag)
                 return swapped.entity_tag or ""
             await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311
         raise Unavailable(
@@ -176,6 +194,9 @@ class Collection:
         if isinstance(found, SpringfieldError):
             raise found
         return found
+
+    async def _computed(self, size: int, call: Callable[[], T]) -> T:
+        return await compute(size if self.kind is Kind.JSON else 0, call)
 
     def _checked(
         self, content: bytes, ttl: int | None = None, expires_at: float | None = None

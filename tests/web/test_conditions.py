@@ -3,6 +3,7 @@
 import time
 from email.utils import parsedate_to_datetime
 
+import apsw
 import pytest
 
 from tests.service import ServiceProcess, running
@@ -112,6 +113,56 @@ def test_a_merge_patch_changes_a_part(service: ServiceProcess) -> None:
     assert (
         service.request("OPTIONS", path).headers["accept-patch"] == "application/merge-patch+json"
     )
+
+
+@pytest.mark.parametrize(
+    ("stored", "patch", "merged"),
+    [
+        (
+            b'{"a":-0,"b":1.10,"c": 1e2 ,"d":0.12345678901234567890123,"e":[1.50, -0.0]}',
+            b'{"z":1.0}',
+            b'{"a":-0,"b":1.10,"c":1e2,"d":0.12345678901234567890123,"e":[1.50, -0.0],"z":1.0}',
+        ),
+        (
+            b'{"x":1}',
+            b'{"a":' + b"1" * 5000 + b',"b":123456789012345678901234}',
+            b'{"x":1,"a":' + b"1" * 5000 + b',"b":123456789012345678901234}',
+        ),
+        (b'{"x":' + b"9" * 5000 + b"}", b"{}", b'{"x":' + b"9" * 5000 + b"}"),
+    ],
+)
+def test_a_patch_keeps_every_digit(
+    service: ServiceProcess, stored: bytes, patch: bytes, merged: bytes
+) -> None:
+    path = "/api/v1/homers/digits"
+    assert service.post(path, stored).status == 204
+    assert service.request("PATCH", path, patch).status == 204
+    assert service.get(path).body == merged
+
+
+@pytest.mark.parametrize(
+    ("stored", "patch", "reason"),
+    [
+        ('{"a":1,"a":2}', b'{"z":1}', 'the key "a" twice'),
+        ('{"b":{"a":1,"a":2}}', b'{"z":1}', 'the key "a" twice'),
+        ('{"a":1,"a":2}', b'{"a":3}', 'the key "a" twice'),
+        ('{"a":"\\ud800"}', b'{"z":1}', "half of a surrogate pair"),
+    ],
+)
+def test_a_patch_of_what_another_program_wrote_blames_the_stored_item(
+    service: ServiceProcess, stored: str, patch: bytes, reason: str
+) -> None:
+    path = "/api/v1/homers/foreign"
+    service.post(path, b"1")
+    file = apsw.Connection(str(service.directory / "springfield-data" / "springfield.db"))
+    file.set_busy_timeout(5000)
+    file.execute("UPDATE homers SET content = ? WHERE name = 'foreign'", (stored,))
+    file.close()
+    answer = service.request("PATCH", path, patch)
+    assert (answer.status, answer.problem["code"]) == (422, "not-storable")
+    assert "What the store holds as homer foreign" in answer.problem["detail"]
+    assert reason in answer.problem["detail"]
+    assert service.get(path).body == stored.encode()
 
 
 def test_a_lifetime_ends_to_the_second_and_a_patch_keeps_it(service: ServiceProcess) -> None:

@@ -68,7 +68,7 @@ class ItemHandler(Handler):
             self.traffic.waiting += 1
             try:
                 found = await self.collection.wait(name, condition, seconds)
-                item = self.collection.served(name, found)
+                item = await self.collection.served(name, found)
             except Unchanged:
                 pass
             finally:
