@@ -1,6 +1,7 @@
 """Compare-and-set on MongoDB, beyond what every store promises."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,8 @@ from bson import Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, 
 
 from springfield.errors import NotStorable, OutcomeUnknown
 from springfield.model import Item, Kind, Name, entity_tag_of
+from springfield.resources import Collection
+from springfield.stores.mongodb import adapter, updates
 from springfield.stores.mongodb.adapter import open_store
 from springfield.stores.mongodb.exactness import DEPTH_LIMIT
 from springfield.stores.store import Adapter, StoreOptions, Swapped
@@ -293,3 +296,42 @@ async def test_a_swap_that_a_frozen_server_took_is_unknown(
         assert unknown.value.slow
         own_mongodb_server.resume()
         assert await read_one(store, "homer") in {b"1", b'"new"'}
+
+
+@pytest.mark.parametrize("value", [datetime(2020, 1, 1, tzinfo=UTC), ObjectId(), float("nan")])
+async def test_a_patch_of_a_value_that_json_lacks_blames_the_stored_item(
+    store: Adapter, documents: Documents, value: Any
+) -> None:
+    await put(documents, {"a": value})
+    homers = Collection("homers", Kind.JSON, store, MEBIBYTE)
+    with pytest.raises(NotStorable, match="The stored item has a value of a type that JSON"):
+        await homers.patch("homer", b'{"b":1}')
+    with pytest.raises(NotStorable, match="The content has the key"):
+        await homers.put("homer", b'{"$date":1}')
+    assert await documents.count_documents({"content.a": {"$exists": True}, "content.b": None}) == 1
+    await homers.patch("homer", b'{"a":2}')
+    assert await read_one(store, "homer") == b'{"a":2}'
+
+
+async def test_large_json_is_encoded_and_compared_off_the_loop(
+    store: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set[str]()
+
+    def watch(module: Any, work: str) -> None:
+        done = getattr(module, work)
+
+        def call(*arguments: Any) -> Any:
+            seen.add(threading.current_thread().name)
+            return done(*arguments)
+
+        monkeypatch.setattr(module, work, call)
+
+    watch(updates, "encode_content")
+    watch(adapter, "decode_document")
+    watch(adapter, "holds_what_was_read")
+    large = b"[" + b"[]," * 50_000 + b"1]"
+    await write_one(store, "homer", large)
+    read = await read_item(store, "homer")
+    assert await store.swap(HOMER, read, Item(b"[" + large + b"]"))
+    assert seen == {"large-json_0"}

@@ -15,16 +15,23 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.errors import InvalidName, PyMongoError
 
-from springfield.errors import Misconfigured, NotStorable, SpringfieldError
+from springfield.errors import Misconfigured, NotStorable, SpringfieldError, Unreadable
 from springfield.model import Item, Kind, Name, is_legal_name
+from springfield.offloading import compute
 from springfield.stores.mongodb import upkeep
 from springfield.stores.mongodb.calls import Calls, to_the_end
 from springfield.stores.mongodb.errors import Server, TrafficCounter
+from springfield.stores.mongodb.exactness import holds_what_was_read
 from springfield.stores.mongodb.lifetimes import ALIVE, FIELD
-from springfield.stores.mongodb.updates import NewItem, new_item
+from springfield.stores.mongodb.updates import Encoded, NewItem, encode, new_item
 from springfield.stores.mongodb.upkeep import Documents, Traits, find_traits, named
 from springfield.stores.mongodb.uri import DEFAULT_DATABASE, parse_uri
-from springfield.stores.mongodb.values import LENIENT, decode_document
+from springfield.stores.mongodb.values import (
+    LENIENT,
+    ExtendedKey,
+    decode_document,
+    has_extended_key,
+)
 from springfield.stores.mongodb.writes import Writes
 from springfield.stores.store import Adapter, Inspection, Outcome, StoreOptions, Swapped
 from springfield.stores.url import redact
@@ -93,44 +100,74 @@ class _MongoDB:
                 **traits.compared,
             ).to_list()
         found: dict[Name, Item | SpringfieldError] = {}
-        for document in documents:
-            name, item = decode_document(self._options.kind, bytes(document.raw))
+        raw = [bytes(document.raw) for document in documents]
+        size = sum(map(len, raw))
+        for name, item in await compute(size, lambda: self._decoded(raw)):
             if isinstance(name, str):  # an array that has the name as a member matches as well
                 found.setdefault(Name(name), item)
         return found
+
+    def _decoded(self, documents: Sequence[bytes]) -> list[tuple[Any, Item | Unreadable]]:
+        return [decode_document(self._options.kind, document) for document in documents]
 
     @to_the_end
     async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
         if not items:
             return {}
         outcomes: dict[Name, Outcome] = {}
+        encoded: dict[Name, Encoded] = {}
         new: dict[Name, NewItem] = {}
+        for name, item in items.items():
+            try:
+                encoded[name] = await encode(self._options.kind, item)
+            except NotStorable as error:
+                outcomes[name] = error
         async with self._calls.bounded():
             traits = await self._traits()
-            for name, item in items.items():
+            for name, each in encoded.items():
                 try:
-                    new[name] = new_item(self._options.kind, item, expires=traits.expires)
-                    outcomes[name] = new[name].entity_tag
+                    new[name] = new_item(items[name], each, expires=traits.expires)
+                    outcomes[name] = each.entity_tag
                 except NotStorable as error:
                     outcomes[name] = error
             return outcomes | await self._writes(traits).upsert(new)
 
     @to_the_end
     async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
+        encoded = None if new is None else await self._encoded(new, expected)
+        document = b""
+        conditions: Sequence[dict[str, Any]] = ()
+        if expected is not None:
+            assert isinstance(expected.native, bytes), "an item that was not read here"
+            document = expected.native
+            conditions = await compute(len(document), lambda: holds_what_was_read(document))
         async with self._calls.bounded():
             traits = await self._traits()
-            kind, expires = self._options.kind, traits.expires
-            encoded = None if new is None else new_item(kind, new, expires=expires)
+            writes = self._writes(traits)
+            put = None
+            if new is not None and encoded is not None:
+                put = new_item(new, encoded, expires=traits.expires)
             if expected is not None:
-                assert isinstance(expected.native, bytes), "an item that was not read here"
-                is_won = await self._writes(traits).exchange(name, expected.native, encoded)
-            elif encoded is not None:
-                is_won = await self._writes(traits).insert(name, encoded)
+                is_won = await writes.exchange(name, document, conditions, put)
+            elif put is not None:
+                is_won = await writes.insert(name, put)
             else:
                 is_won = not await self.read([name])
         if not is_won:
             return None
         return Swapped(encoded.entity_tag if encoded else None)
+
+    async def _encoded(self, new: Item, expected: Item | None) -> Encoded:
+        try:
+            return await encode(self._options.kind, new)
+        except ExtendedKey as error:
+            if expected is None or not has_extended_key(expected.content):
+                raise
+            raise NotStorable(
+                f"The stored item has a value of a type that JSON does not have (a date, say), "
+                f"served with the key {error.key}: written back, it would be an object. So it cannot "
+                "be changed in part; replace it whole, without such keys."
+            ) from error
 
     def _writes(self, traits: Traits) -> Writes:
         return Writes(self._documents, self._calls.server, traits)

@@ -10,6 +10,7 @@ from bson.raw_bson import RawBSONDocument
 
 from springfield.errors import NotStorable
 from springfield.model import Item, Kind
+from springfield.offloading import compute
 from springfield.stores.mongodb.lifetimes import ENDED, FIELD, end_of
 from springfield.stores.mongodb.values import decode_document, encode_content
 
@@ -57,15 +58,32 @@ class NewItem:
         return {"$let": {"vars": {"new": {"$literal": self.content}}, "in": "$$new.content"}}
 
 
-def new_item(kind: Kind, item: Item, *, expires: bool) -> NewItem:
-    """Encode `item`; raise NotStorable for what BSON, or a collection without lifetimes, lacks."""
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The content of an item as MongoDB takes it, whatever the collection."""
+
+    content: RawBSONDocument
+    entity_tag: str
+
+
+async def encode(kind: Kind, item: Item) -> Encoded:
+    """Encode the content of `item`; raise NotStorable for what BSON lacks."""
+    return await compute(len(item.content), lambda: _encode(kind, item.content))
+
+
+def _encode(kind: Kind, content: bytes) -> Encoded:
+    encoded = encode_content(kind, content)
+    _, served = decode_document(kind, bytes(encoded.raw))
+    if not isinstance(served, Item):
+        raise served
+    return Encoded(encoded, served.entity_tag)
+
+
+def new_item(item: Item, encoded: Encoded, *, expires: bool) -> NewItem:
+    """Return `item`; raise NotStorable for a lifetime where the collection has none."""
     if not expires and not (item.ttl is None and item.expires_at is None):
         raise NotStorable(
             "This MongoDB collection has no lifetimes; run `springfield init --with-ttl` and start "
             "the service again, or leave out ttl."
         )
-    content = encode_content(kind, item.content)
-    _, served = decode_document(kind, bytes(content.raw))
-    if not isinstance(served, Item):
-        raise served
-    return NewItem(item, content, served.entity_tag, expires)
+    return NewItem(item, encoded.content, encoded.entity_tag, expires)

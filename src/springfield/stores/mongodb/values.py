@@ -47,6 +47,17 @@ _EXTENDED_KEYS = frozenset(
 """https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md"""
 
 
+class ExtendedKey(NotStorable):
+    """The content has a key of Extended JSON."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The content has the key {key}, as a date or another BSON type has when it is served: "
+            "stored, it would be an object. Use another key."
+        )
+        self.key = key
+
+
 def encode_content(kind: Kind, content: bytes) -> RawBSONDocument:
     """Return `{"content": value}` as BSON; `content` has passed `check_content`.
 
@@ -117,16 +128,22 @@ def _parse(content: bytes) -> Any:
         raise _integer_too_large() from None
 
 
+def has_extended_key(content: bytes) -> bool:
+    """Tell whether JSON that was served shows a type that JSON does not have."""
+    try:
+        _refuse_extended(_parse(content))
+    except ExtendedKey:
+        return True
+    return False
+
+
 def _refuse_extended(value: Any) -> None:
     level = [value]
     while level:
         objects = [each for each in level if isinstance(each, dict)]
         extended = _EXTENDED_KEYS.intersection(key for each in objects for key in each)
         if extended:
-            raise NotStorable(
-                f"The content has the key {min(extended)}, as a date or another BSON type has when "
-                "it is served: stored, it would be an object. Use another key."
-            )
+            raise ExtendedKey(min(extended))
         lists = [each for each in level if isinstance(each, list)]
         level = [child for each in objects for child in each.values()]
         level += [child for each in lists for child in each]

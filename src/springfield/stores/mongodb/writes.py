@@ -4,7 +4,7 @@ A command with a condition is PyMongo's form for many documents, which it never 
 does not recognise the repetition would tell the winner of a race that it lost.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, WriteError
 from springfield.errors import NotStorable, SpringfieldError
 from springfield.model import Name
 from springfield.stores.mongodb.errors import DUPLICATE_KEY, TEMPORARY, Server
-from springfield.stores.mongodb.exactness import READ, holds_what_was_read
+from springfield.stores.mongodb.exactness import READ
 from springfield.stores.mongodb.lifetimes import ALIVE
 from springfield.stores.mongodb.updates import NewItem
 from springfield.stores.mongodb.upkeep import Documents, Traits, named
@@ -77,15 +77,19 @@ class Writes:
             self._refuse(error)
         return done.upserted_id is not None or done.modified_count > 0
 
-    async def exchange(self, name: Name, document: bytes, new: NewItem | None) -> bool:
+    async def exchange(
+        self,
+        name: Name,
+        document: bytes,
+        conditions: Sequence[dict[str, Any]],
+        new: NewItem | None,
+    ) -> bool:
         """Replace or delete the `document` that was read; tell whether it was there. One command.
 
         An equal new value is counted as well: what matters is the match.
         """
-        conditions = holds_what_was_read(document)
-        if self.traits.expires:
-            conditions.append(ALIVE)
-        condition = {**named(name), "$expr": {"$and": conditions}}
+        alive = [ALIVE] if self.traits.expires else []
+        condition = {**named(name), "$expr": {"$and": [*conditions, *alive]}}
         read = {READ: {"$literal": RawBSONDocument(document)}}
         if new is None:
             gone = await self.documents.delete_many(condition, let=read, **self.traits.compared)
