@@ -5,7 +5,7 @@ import base64
 import binascii
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from springfield.content import check_content, check_stored, parse_json
@@ -111,7 +111,7 @@ class Collection:
             outcome = (await self._store.write({name: item}))[name]
             if isinstance(outcome, SpringfieldError):
                 raise outcome
-            self._tell(name, item, outcome)
+            self.watch.changed(name)
         else:
             outcome = await self._change(name, condition, item)
         is_verbatim = self._store.verbatim or outcome == entity_tag_of(content)
@@ -155,7 +155,7 @@ class Collection:
         refused = await self._store.delete([name])
         if name in refused and not isinstance(refused[name], NotStorable):
             raise refused[name]
-        self.watch.tell(name, None)
+        self.watch.changed(name)
 
     async def _change(
         self,
@@ -176,18 +176,13 @@ class Collection:
                 return ""
             swapped = await self._store.swap(name, found, item)
             if swapped is not None:
-                self._tell(name, item, swapped.entity_tag)
+                self.watch.changed(name)
                 return swapped.entity_tag or ""
             await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311
         raise Unavailable(
             f"Others changed {self._singular} {name} {ATTEMPTS} times in between; nothing was "
             "written. Try again."
         )
-
-    def _tell(self, name: Name, item: Item | None, tag: str | None) -> None:
-        # What is rendered anew, or ends, is for the next tick to see.
-        if item is None or (self._store.verbatim and item.ttl is None):
-            self.watch.tell(name, item and replace(item, store_tag=tag))
 
     async def _find(self, name: Name) -> Item | None:
         found = (await self._store.read([name])).get(name)

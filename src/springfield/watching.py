@@ -1,9 +1,12 @@
 """In charge of waiting for an item to change: many who wait, one batched read a tick.
 
 Contract
-    A change that is made through this `Watch`'s own process is told at once (`tell`); one that another
-    program makes is seen at the next tick. The names that are waited for cost one read of the store
-    a tick, in batches bounded by names and by bytes, however many wait for each.
+    A change that is made through this `Watch`'s own process is looked at at once (`changed`); one that
+    another program makes is seen at the next tick. The names that are waited for cost one read of the
+    store a tick, in batches bounded by names and by bytes, however many wait for each.
+
+    Nobody is told anything older than what he has read: what a read found is news only for those who
+    waited when it began.
 
 Cancellation
     Who is cancelled leaves; when nobody is left the reading stops.
@@ -12,11 +15,14 @@ Rejected
     A read per waiting client and tick: a thousand clients would cost a thousand commands a second.
     Change streams, keyspace notifications, binary logs: each store has another, some have none, and
     each needs rights that a reader does not have.
+    Telling what a write has written, when it was answered: another write may have come between, and
+    been read by somebody who waits for the next one.
 """
 
 import asyncio
 import math
 import random
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 
@@ -48,6 +54,9 @@ class Watch:
         self._watched: dict[Name, _Watched] = {}
         self._ending: dict[int, _Ending] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._changed = set[Name]()
+        self._looking: asyncio.Task[None] | None = None
+        self._reads = 0
         self.failure: StoreError | None = None
         """Why the store could not be read at the last tick."""
 
@@ -67,7 +76,7 @@ class Watch:
         """
         early = random.uniform(0, JITTER)  # noqa: S311
         ending = self._ending_in(seconds * (1 - early))
-        waiter = _Waiter(self, name, condition, ending)
+        waiter = _Waiter(self, name, condition, ending, self._reads)
         waiter.add_done_callback(_Waiter.leave)
         ending.waiters.add(waiter)
         self._watched.setdefault(name, _Watched()).waiters.add(waiter)
@@ -76,17 +85,13 @@ class Watch:
             self._reading = asyncio.create_task(self._read_each_tick(), context=Context())
         return waiter
 
-    def tell(self, name: Name, found: Item | SpringfieldError | None) -> None:
-        """Say what a name holds now, to those for whom it is news."""
-        watched = self._watched.get(name)
-        if watched is None:
+    def changed(self, name: Name) -> None:
+        """Look at a name again, now: it was written."""
+        if name not in self._watched:
             return
-        tag = found.entity_tag if isinstance(found, Item) else None
-        for waiter in watched.waiters:
-            if isinstance(found, SpringfieldError):
-                waiter.fail(found)
-            elif not waiter.condition.excludes(tag):
-                waiter.succeed(found)
+        self._changed.add(name)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_again(), context=Context())
 
     def release(self) -> None:
         """Tell everybody that the time is up: the service stops."""
@@ -118,53 +123,82 @@ class Watch:
         watched.waiters.discard(waiter)
         if not watched.waiters:
             del self._watched[waiter.name]
-        if not self._watched and self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+        if not self._watched:
+            for task in (self._reading, self._looking):
+                if task is not None:
+                    task.cancel()
+            self._reading = self._looking = None
+
+    async def _look_again(self) -> None:
+        while self._changed:
+            names = [name for name in self._changed if name in self._watched]
+            self._changed.clear()
+            with suppress(StoreError):  # the next tick looks again
+                for batch in self._batches(names):
+                    await self._read(batch)
 
     async def _read_each_tick(self) -> None:
         while True:
             await asyncio.sleep(self._tick)
             try:
-                for batch in self._batches():
+                for batch in self._batches(list(self._watched)):
                     await self._read(batch)
                 self.failure = None
             except StoreError as error:
                 self.failure = error
 
     async def _read(self, names: list[Name]) -> None:
+        self._reads += 1
+        number = self._reads
         found = await self._store.read(names)
         for name in names:
-            each = found.get(name)
-            if name in self._watched and isinstance(each, Item):
-                self._watched[name].size = len(each.content)
-            self.tell(name, each)
+            if name in self._watched:
+                self._tell(self._watched[name], found.get(name), number)
 
-    def _batches(self) -> list[list[Name]]:
+    def _tell(
+        self, watched: "_Watched", found: Item | SpringfieldError | None, number: int
+    ) -> None:
+        """Say what the read of this number found, to those for whom it is news."""
+        tag = None
+        if isinstance(found, Item):
+            tag = found.entity_tag
+            watched.size = len(found.content)
+        for waiter in watched.waiters:
+            if waiter.reads >= number:  # he came later, and may have read something newer
+                continue
+            if isinstance(found, SpringfieldError):
+                waiter.fail(found)
+            elif not waiter.condition.excludes(tag):
+                waiter.succeed(found)
+
+    def _batches(self, names: list[Name]) -> list[list[Name]]:
         batches: list[list[Name]] = []
         room = 0
-        for name, watched in self._watched.items():
-            if not batches or len(batches[-1]) == BATCH_NAMES or watched.size > room:
+        for name in names:
+            size = self._watched[name].size
+            if not batches or len(batches[-1]) == BATCH_NAMES or size > room:
                 batches.append([])
                 room = BATCH_BYTES
             batches[-1].append(name)
-            room -= watched.size
+            room -= size
         return batches
 
 
 class _Waiter(asyncio.Future[Item | None]):
     """Somebody who waits for news of one name; the future's result is the news."""
 
-    __slots__ = ("_watch", "condition", "ending", "name")
+    __slots__ = ("_watch", "condition", "ending", "name", "reads")
 
     def __init__(
-        self, watch: Watch, name: Name, condition: Precondition, ending: "_Ending"
+        self, watch: Watch, name: Name, condition: Precondition, ending: "_Ending", reads: int
     ) -> None:
         super().__init__()
         self._watch = watch
         self.name = name
         self.condition = condition
         self.ending = ending
+        self.reads = reads
+        """How many reads had begun when he came."""
 
     def succeed(self, found: Item | None) -> None:
         """Give the answer, unless there is one."""
