@@ -16,6 +16,10 @@ NAME_LIMIT = 512
 """The longest name, in bytes of UTF-8."""
 
 
+_LAST_MILLISECOND = 2**63 - 1024
+"""The last one that a double (`expires_at` is one) and a signed integer of 64 bits both can say."""
+
+
 class Kind(enum.StrEnum):
     """What the items of a resource are."""
 
@@ -41,6 +45,13 @@ class Item:
     it keeps an end that was read; not together with `ttl`."""
     native: object = field(default=None, repr=False, compare=False)
     """What the adapter that read the item needs to recognise this very value; its own secret."""
+
+    @property
+    def ends_at(self) -> int | None:
+        """`expires_at` in whole milliseconds, as far as 64 bits can count them."""
+        if self.expires_at is None:
+            return None
+        return round(min(self.expires_at * 1000, _LAST_MILLISECOND))
 
     @property
     def entity_tag(self) -> str:

@@ -85,6 +85,22 @@ class ExpiryContract:
         assert await store.swap(HOMER, second, Item(content(kind, "3")))
         assert (await read_item(store, "homer")).expires_at is None
 
+    @pytest.mark.parametrize("end", [253402300800.0, 1e12])
+    async def test_an_end_after_the_year_9999_is_read_and_kept(
+        self, store: Adapter, kind: Kind, refuses: bool, end: float
+    ) -> None:
+        new = Item(content(kind, "doh"), expires_at=end)
+        if refuses:
+            with pytest.raises(NotStorable):
+                await store.swap(HOMER, None, new)
+            return
+        assert await store.swap(HOMER, None, new)
+        read = await read_item(store, "homer")
+        assert read.expires_at == end
+        assert await store.swap(HOMER, read, Item(content(kind, "2"), expires_at=end))
+        assert (await read_item(store, "homer")).expires_at == end
+        assert await all_names(store) == ["homer"]
+
     async def test_in_a_batch_each_item_has_its_own_lifetime(
         self, store: Adapter, kind: Kind, refuses: bool
     ) -> None:

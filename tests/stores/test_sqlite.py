@@ -12,7 +12,7 @@ from springfield.model import Item, Kind, Name
 from springfield.stores.sqlite.adapter import open_store
 from springfield.stores.store import StoreOptions
 from tests.stores.contract import StoreContract
-from tests.stores.place import Place, read_one, refusals, write_one
+from tests.stores.place import Place, read_item, read_one, refusals, write_one
 
 OPTIONS = StoreOptions("things", Kind.TEXT)
 
@@ -115,3 +115,30 @@ async def test_a_row_without_content_is_unreadable(tmp_path: Path) -> None:
         assert isinstance((await store.read([Name("lisa")]))[Name("lisa")], Unreadable)
         assert refusals(await store.write({Name("lisa"): Item(b"sax")})) == {}
         assert await read_one(store, "lisa") == b"sax"
+
+
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [
+        (2**62, 2**62 / 1000),
+        (2**63 - 1, (2**63 - 1) / 1000),
+        (1e300, 1e297),
+        ("soon", None),
+        ("", None),
+        (b"\xff", None),
+    ],
+)
+async def test_any_end_that_another_program_wrote_is_read_and_can_be_written_back(
+    tmp_path: Path, value: object, end: float | None
+) -> None:
+    path = tmp_path / "springfield.db"
+    async with open_store(f"sqlite://{path}", OPTIONS) as store:
+        await write_one(store, "homer", b"doh")
+        shell = apsw.Connection(str(path))
+        shell.execute("UPDATE things SET expires_at = ?", (value,))
+        shell.close()
+        read = await read_item(store, "homer")
+        assert read.expires_at == end
+        assert await store.swap(Name("homer"), read, Item(b"2", expires_at=read.expires_at))
+        assert await store.sweep() == 0
+        assert await read_one(store, "homer") == b"2"

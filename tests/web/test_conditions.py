@@ -1,6 +1,7 @@
 """Preconditions, merge patches, lifetimes and negotiation over HTTP, on the embedded default."""
 
 import time
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 
 import apsw
@@ -115,6 +116,15 @@ def test_a_merge_patch_changes_a_part(service: ServiceProcess) -> None:
     )
 
 
+def by_another_program(service: ServiceProcess, statement: str, value: object) -> None:
+    """Write to the embedded default."""
+    with closing(
+        apsw.Connection(str(service.directory / "springfield-data" / "springfield.db"))
+    ) as file:
+        file.set_busy_timeout(5000)
+        file.execute(statement, (value,))
+
+
 @pytest.mark.parametrize(
     ("stored", "patch", "merged"),
     [
@@ -154,10 +164,7 @@ def test_a_patch_of_what_another_program_wrote_blames_the_stored_item(
 ) -> None:
     path = "/api/v1/homers/foreign"
     service.post(path, b"1")
-    file = apsw.Connection(str(service.directory / "springfield-data" / "springfield.db"))
-    file.set_busy_timeout(5000)
-    file.execute("UPDATE homers SET content = ? WHERE name = 'foreign'", (stored,))
-    file.close()
+    by_another_program(service, "UPDATE homers SET content = ? WHERE name = 'foreign'", stored)
     answer = service.request("PATCH", path, patch)
     assert (answer.status, answer.problem["code"]) == (422, "not-storable")
     assert "What the store holds as homer foreign" in answer.problem["detail"]
@@ -178,6 +185,27 @@ def test_a_lifetime_ends_to_the_second_and_a_patch_keeps_it(service: ServiceProc
     assert service.request("PUT", path, b"1", If_Match="*").status == 412
     assert service.request("PUT", path, b"1", If_None_Match="*").status == 204
     assert "sunset" not in service.get(path).headers
+
+
+@pytest.mark.parametrize(
+    ("value", "sunset"),
+    [
+        (253402300799000, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        (253402300799001, None),
+        (2**62, None),
+        ("soon", None),
+    ],
+)
+def test_an_end_that_no_http_date_can_say_is_left_out(
+    service: ServiceProcess, value: object, sunset: str | None
+) -> None:
+    path = "/api/v1/lisas/eternal"
+    service.post(path, b"sax")
+    by_another_program(service, "UPDATE lisas SET expires_at = ? WHERE name = 'eternal'", value)
+    read = service.get(path)
+    assert (read.status, read.body) == (200, b"sax")
+    assert read.headers.get("sunset") == sunset
+    assert service.get(path, If_None_Match=read.headers["etag"]).status == 304
 
 
 @pytest.mark.parametrize("ttl", ["0", "-1", "x", "1.5", "", "99999999999", "%D9%A3"])

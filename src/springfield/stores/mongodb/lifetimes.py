@@ -29,8 +29,8 @@ def end_of(item: Item) -> Any:
     """Return an aggregation expression for the end of an item that is written."""
     if item.ttl is not None:
         return {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": item.ttl}}
-    if item.expires_at is not None:
-        return DatetimeMS(round(item.expires_at * 1000))
+    if item.ends_at is not None:
+        return DatetimeMS(item.ends_at)
     return "$$REMOVE"
 
 

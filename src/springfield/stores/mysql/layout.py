@@ -142,8 +142,7 @@ class Row:
         """The end in milliseconds, None for never, and whether it counts from now."""
         if self.item.ttl is not None:
             return self.item.ttl * 1000, True
-        ends = self.item.expires_at
-        return None if ends is None else round(ends * 1000), False
+        return self.item.ends_at, False
 
 
 def is_charset_name(text: str) -> bool:

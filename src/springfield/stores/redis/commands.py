@@ -108,8 +108,8 @@ def setting_of(item: Item) -> Setting:
     """Return how to set this item; raise NotStorable for a lifetime that Redis cannot keep."""
     if item.ttl is not None:
         option, milliseconds = b"PX", item.ttl * 1000
-    elif item.expires_at is not None:
-        option, milliseconds = b"PXAT", round(item.expires_at * 1000)
+    elif item.ends_at is not None:
+        option, milliseconds = b"PXAT", item.ends_at
     else:
         return (item.content,)
     if not 0 < milliseconds <= _LONGEST:

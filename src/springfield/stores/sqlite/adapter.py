@@ -169,7 +169,8 @@ class SQLite:
         for name in names:
             for value, ends in file.execute(self._select, (name,)):
                 found[name] = (
-                    Item(value, expires_at=None if ends is None else ends / 1000)
+                    # What another program wrote may be a text, which is later than any number.
+                    Item(value, expires_at=ends / 1000 if isinstance(ends, int | float) else None)
                     if isinstance(value, bytes)
                     else Unreadable(f"The row of {name} in the table {self._table} has no content.")
                 )
@@ -201,7 +202,7 @@ class SQLite:
 
     def _put(self, file: apsw.Connection, name: Name, item: Item) -> None:
         value = item.content.decode() if self._as_text else item.content
-        ends = None if item.expires_at is None else round(item.expires_at * 1000)
+        ends = item.ends_at
         if item.ttl is not None:
             ends = time.time_ns() // 1_000_000 + item.ttl * 1000
         try:

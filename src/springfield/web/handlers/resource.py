@@ -21,6 +21,9 @@ from springfield.web.conditions import (
 from springfield.web.handlers.base import Handler
 from springfield.web.media import check_media_type, check_patch_type, require_acceptable
 
+LAST_DATE = 253_402_300_799
+"""The last second, since 1970, that an HTTP date can say: its years have four digits."""
+
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -116,7 +119,8 @@ class ItemHandler(Handler):
         self.set_header("Vary", "Accept")
         self.set_header("Etag", f'"{item.entity_tag}"')
         self.set_header("Cache-Control", "no-cache")
-        if item.expires_at is not None:  # RFC 8594; the item ends within the second before
+        # RFC 8594; the item ends within the second before
+        if item.expires_at is not None and item.expires_at <= LAST_DATE:
             self.set_header("Sunset", formatdate(math.ceil(item.expires_at), usegmt=True))
 
 
