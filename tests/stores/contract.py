@@ -227,6 +227,15 @@ class StoreContract(SwapContract, ExpiryContract):
             expected = sorted((n for n in names if n.startswith(prefix)), key=str.encode)
             assert await all_names(bytes_store, prefix=prefix, page=2) == expected
 
+    @pytest.mark.parametrize(
+        "prefix", ["\0", "a\x00", "a\n", "\x7f", "\x85", "x" * 600, "🍩" * 129, "\U0010ffff"]
+    )
+    async def test_a_prefix_that_no_name_has_lists_nothing(
+        self, bytes_store: Adapter, prefix: str
+    ) -> None:
+        await write_one(bytes_store, "a", b"x")
+        assert await bytes_store.names(prefix, None, 10) == []
+
     async def test_what_is_there_throughout_is_listed_once_while_others_write(
         self, bytes_store: Adapter
     ) -> None:

@@ -208,7 +208,7 @@ def test_an_end_that_no_http_date_can_say_is_left_out(
     assert service.get(path, If_None_Match=read.headers["etag"]).status == 304
 
 
-@pytest.mark.parametrize("ttl", ["0", "-1", "x", "1.5", "", "99999999999", "%D9%A3"])
+@pytest.mark.parametrize("ttl", ["0", "-1", "x", "1.5", "", "99999999999", "%D9%A3", "%FF", "1%00"])
 def test_a_lifetime_that_is_no_number_of_seconds_is_400(service: ServiceProcess, ttl: str) -> None:
     answer = service.post(f"/api/v1/lisas/immortal?ttl={ttl}", b"x")
     assert (answer.status, answer.problem["code"]) == (400, "invalid-parameter")

@@ -293,10 +293,25 @@ def next_of(answer: dict[str, Any]) -> str:
         "limit=x",
         "limit=-1",
         "limit=99999999999999999999",
+        "limit=%FF",
+        "limit=%D9%A3",
+        "limit=",
         "cursor=doh",
         "cursor=%00",
+        "cursor=%FF",
+        "cursor=",
+        "prefix=%FF",
+        "prefix=a%ED%A0%80",
+        "prefix=%C3",
     ],
 )
 def test_a_query_without_meaning_is_400(service: ServiceProcess, query: str) -> None:
+    for path in ("/api/v1/homers", "/api/v1/lisas", "/api/v1/marges"):
+        answer = service.get(f"{path}?{query}")
+        assert (answer.status, answer.problem["code"]) == (400, "invalid-parameter")
+
+
+@pytest.mark.parametrize("query", ["prefix=%00", "prefix=" + "x" * 600, "prefix=%F0%9F%8D%A9"])
+def test_a_prefix_that_no_name_has_gives_an_empty_page(service: ServiceProcess, query: str) -> None:
     answer = service.get(f"/api/v1/lisas?{query}")
-    assert (answer.status, answer.problem["code"]) == (400, "invalid-parameter")
+    assert (answer.status, json.loads(answer.body)) == (200, {"names": [], "next": None})
