@@ -149,6 +149,11 @@ def test_all_mistakes_are_reported_at_once_and_no_secret_is_shown(
             {"SPRINGFIELD_POLICIES": '{"bart": {"store_timeout": 9, "call_timeout": 8}}'},
             r"policies\.bart\.call_timeout = 8 is less than store_timeout = 9",
         ),
+        (
+            {"SPRINGFIELD_REQUIRE_PRECONDITION": "lisas, nosuch"},
+            "require_precondition: there is no resource 'nosuch'; .* bart, homers, lisas, marges",
+        ),
+        ({"SPRINGFIELD_REQUIRE_PRECONDITION": "flanders"}, "no resource 'flanders'"),
     ],
 )
 def test_settings_that_contradict_are_refused(
@@ -193,6 +198,18 @@ def test_all_mistakes_of_policies_are_reported_at_once(monkeypatch: pytest.Monke
     monkeypatch.setenv("SPRINGFIELD_POLICIES", "[1]")
     with pytest.raises(InvalidSettings, match="policies"):
         load()
+
+
+def test_preconditions_may_be_required_of_any_resource_that_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPRINGFIELD_RESOURCES", '{"x": {"kind": "json", "url": "sqlite:x"}}')
+    assert load(require_precondition="x bart").require_precondition == {"x", "bart"}
+    with pytest.raises(InvalidSettings, match="no resource 'nosuch'"):
+        load(require_precondition="nosuch")
+    (tmp_path / "it.toml").write_text('require_precondition = ["lisas", "nosuch"]')
+    with pytest.raises(InvalidSettings, match="no resource 'nosuch'"):
+        load_settings({}, tmp_path / "it.toml")
 
 
 def test_kubernetes_service_links_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,6 +244,17 @@ def test_a_resource_may_require_preconditions(tmp_path_factory: pytest.TempPathF
         assert service.post("/api/v1/marges/x", b"x").status == 204
 
 
+@pytest.mark.parametrize("path", ["/api/v1/bart", "/api/v1/lisas/part", "/api/v1/homers/part"])
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH"])
+def test_a_part_does_not_replace_the_whole(service: ServiceProcess, path: str, method: str) -> None:
+    if method == "PATCH" and "homers" not in path:
+        return
+    assert service.post(path, b'{"a":1}').status == 204
+    answer = service.request(method, path, b"1", Content_Range="bytes 0-0/7")
+    assert (answer.status, answer.problem["code"]) == (400, "invalid-parameter")
+    assert service.get(path).body == b'{"a":1}'
+
+
 def test_a_range_of_an_object_is_served(service: ServiceProcess) -> None:
     body = bytes(range(256)) * 4
     tag = service.request("PUT", "/api/v1/bart", body).headers["etag"]

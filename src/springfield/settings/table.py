@@ -42,10 +42,12 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
         elif name in RESERVED:
             mistakes.append(f"resources: the name {name!r} is taken by a shipped route.")
     known = [*SHIPPED, *resources]
-    with contextlib.suppress(ValueError, TypeError):
-        mistakes += [
-            f"critical: there is no resource {name!r}; the resources are {', '.join(sorted(known))}."
-            for name in sorted(set(words(values.get("critical") or "")) - set(known))
-        ]
+    for setting in ("critical", "require_precondition"):
+        with contextlib.suppress(ValueError, TypeError):
+            mistakes += [
+                f"{setting}: there is no resource {name!r}; the resources are "
+                f"{', '.join(sorted(known))}."
+                for name in sorted(set(words(values.get(setting) or "")) - set(known))
+            ]
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     return mistakes + policy_mistakes(values, known, defaults)

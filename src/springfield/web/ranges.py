@@ -2,9 +2,21 @@
 
 import re
 
+from tornado.httputil import HTTPHeaders
+
+from springfield.errors import InvalidParameter
 from springfield.web.problems import HTTPRefusal
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,19})-(\d{0,19})\s*", re.IGNORECASE)
+
+
+def refuse_part(headers: HTTPHeaders) -> None:
+    """Raise InvalidParameter for a write of a part (RFC 9110, section 14.5): it would replace all."""
+    if "Content-Range" in headers:
+        raise InvalidParameter(
+            "Content-Range says that the body is a part, and only a whole can be written; send all "
+            "of it, without Content-Range."
+        )
 
 
 def byte_range(value: str, size: int) -> tuple[int, int] | None:

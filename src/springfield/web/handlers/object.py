@@ -15,7 +15,7 @@ from springfield.stores.objects import ObjectInfo, OpenObject, Part
 from springfield.web.conditions import lifetime_of, precondition_of, require_precondition
 from springfield.web.handlers.base import Handler
 from springfield.web.media import claimed_media_type, refuse_encoding, require_acceptable
-from springfield.web.ranges import byte_range
+from springfield.web.ranges import byte_range, refuse_part
 
 
 class Body:
@@ -80,6 +80,7 @@ class ObjectHandler(Handler):
         if self.request.method == "DELETE":
             return
         refuse_encoding(headers)
+        refuse_part(headers)
         upload = self.stored.put(aiter(self._body), claimed_media_type(headers), condition)
         self._upload = asyncio.create_task(upload)
         self._upload.add_done_callback(lambda _: self._body.abandon())

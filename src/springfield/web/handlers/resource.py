@@ -20,6 +20,7 @@ from springfield.web.conditions import (
 )
 from springfield.web.handlers.base import Handler
 from springfield.web.media import check_media_type, check_patch_type, require_acceptable
+from springfield.web.ranges import refuse_part
 
 LAST_DATE = 253_402_300_799
 """The last second, since 1970, that an HTTP date can say: its years have four digits."""
@@ -47,6 +48,8 @@ class ItemHandler(Handler):
         lifetime_of(self.get_query_argument("ttl", None))
         if self._needs_precondition:
             require_precondition(headers)
+        if self.request.method != "DELETE":
+            refuse_part(headers)
         if self.request.method == "PATCH":
             check_patch_type(headers)
         elif self.request.method != "DELETE":
