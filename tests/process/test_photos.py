@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -48,6 +49,31 @@ def test_photos_are_kept_by_name(photos: ServiceProcess, s3_server: S3Server) ->
     for name in ("bart", "2026/lisa", "maggie%20%F0%9F%8D%BC"):
         assert photos.request("DELETE", f"/api/v1/photos/{name}").status == 204
     assert json.loads(photos.get("/api/v1/photos/").body)["names"] == []
+
+
+def test_what_another_program_said_of_an_object_is_passed_on_as_far_as_http_can_say_it(
+    photos: ServiceProcess, s3_server: S3Server
+) -> None:
+    put = partial(s3_server.client().put_object, Bucket=s3_server.bucket, Key="album/theirs")
+    put(Body=b"\x1f\x8bzip", ContentType="text/css", ContentEncoding="gzip")
+    path = "/api/v1/photos/theirs"
+    read, head = photos.get(path), photos.request("HEAD", path)
+    for answer in (read, head, photos.get(path, Accept_Encoding="identity")):
+        assert answer.status == 200
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["content-type"] == "text/css"
+    assert {**head.headers, "date": ""} == {**read.headers, "date": ""}
+    part = photos.get(path, Range="bytes=1-2")
+    assert (part.status, part.body, part.headers["content-encoding"]) == (206, b"\x8bz", "gzip")
+    assert photos.get(path, If_None_Match=read.headers["etag"]).status == 304
+    put(Body=b"x", ContentType="text/\u20ac")
+    read = photos.get(path)
+    assert (read.status, read.body) == (200, b"x")
+    assert read.headers["content-type"] == "application/octet-stream"
+    assert photos.request("PUT", path, b"new", Content_Type="text/css").status == 204
+    assert "content-encoding" not in photos.get(path).headers
+    assert photos.request("PUT", path, b"new", Content_Encoding="gzip").status == 415
+    assert photos.request("DELETE", path).status == 204
 
 
 def test_a_name_that_s3_cannot_keep_is_refused(photos: ServiceProcess) -> None:

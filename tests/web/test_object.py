@@ -1,9 +1,13 @@
 """The single object over HTTP, on the real process and the filesystem."""
 
 import hashlib
+import json
+import os
 import random
 import socket
 from collections.abc import Iterator
+
+import pytest
 
 from tests.service import ServiceProcess
 
@@ -44,6 +48,34 @@ def test_an_object_may_be_empty_removed_and_absent(service: ServiceProcess) -> N
 def test_curls_form_default_is_not_taken_for_the_objects_type(service: ServiceProcess) -> None:
     service.post(BART, b"x=1", Content_Type="application/x-www-form-urlencoded")
     assert service.get(BART).headers["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "media_type"),
+    [
+        ("type", "text/x\r\nA: b", "application/octet-stream"),
+        ("type", "te\u20ac/x", "application/octet-stream"),
+        ("type", "te\u00e9/x", "application/octet-stream"),
+        ("type", "", "application/octet-stream"),
+        ("type", 7, "application/octet-stream"),
+        ("type", "text/y", "text/y"),
+        ("tag", "a\r\nA: b", "text/x"),
+        ("tag", "", "text/x"),
+        ("tag", 7, "text/x"),
+    ],
+)
+def test_a_record_that_another_program_edited_does_no_harm(
+    service: ServiceProcess, field: str, value: object, media_type: str
+) -> None:
+    tag = service.post(BART, b"ay caramba", Content_Type="text/x").headers["etag"]
+    file = service.directory / "springfield-data" / "bart"
+    record = json.loads(os.getxattr(file, "user.springfield"))
+    os.setxattr(file, "user.springfield", json.dumps({**record, field: value}).encode())
+    read = service.get(BART)
+    assert (read.status, read.body) == (200, b"ay caramba")
+    assert read.headers["etag"] == tag
+    assert field == "tag" or read.headers["content-type"] == media_type
+    assert "a" not in read.headers
 
 
 def test_an_upload_that_is_cut_leaves_the_old_object(service: ServiceProcess) -> None:

@@ -29,6 +29,8 @@ class ObjectInfo:
     """Strong, without quotes."""
     media_type: str | None = None
     """As given at the upload; None when unknown."""
+    encoding: str | None = None
+    """The Content-Encoding that another program gave, for which the bytes stand as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,13 @@ class Objects(Upkeep, Protocol):
     async def ping(self) -> None:
         """Return when the place can be asked."""
         ...
+
+
+def header_value(stored: object) -> str | None:
+    """Return what a store says of an object, if it can stand in a header field; else None.
+
+    Other programs write there what they like.
+    """
+    if isinstance(stored, str) and stored.isascii() and stored.isprintable():
+        return stored.strip() or None
+    return None

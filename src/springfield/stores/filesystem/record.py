@@ -7,12 +7,14 @@ parts the two. It counts only while size and time of modification are those that
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
-from springfield.stores.objects import ObjectInfo
+from springfield.stores.objects import ObjectInfo, header_value
 
 ATTRIBUTE = "user.springfield"
 
+_TAG = re.compile("[0-9a-f]{32}")
 _UNSUPPORTED = {errno.ENOTSUP, errno.ENOSYS, errno.EPERM}
 
 
@@ -20,8 +22,9 @@ def read_record(file: int, facts: os.stat_result) -> ObjectInfo | None:
     """Return what is recorded of the open `file`; None when it was not written by us last."""
     try:
         record = json.loads(os.getxattr(file, ATTRIBUTE))
-        if (record["size"], record["mtime_ns"]) == (facts.st_size, facts.st_mtime_ns):
-            return ObjectInfo(facts.st_size, record["tag"], record["type"])
+        is_of_this = (record["size"], record["mtime_ns"]) == (facts.st_size, facts.st_mtime_ns)
+        if is_of_this and _TAG.fullmatch(record["tag"]):
+            return ObjectInfo(facts.st_size, record["tag"], header_value(record["type"]))
     except OSError as error:
         if error.errno not in _UNSUPPORTED | {errno.ENODATA}:
             raise

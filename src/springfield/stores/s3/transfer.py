@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from springfield.errors import Misconfigured, TooLarge
-from springfield.stores.objects import CHUNK, ObjectInfo, Part
+from springfield.stores.objects import CHUNK, ObjectInfo, Part, header_value
 from springfield.stores.s3.errors import DRIVER_ERRORS, is_absent, status_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ PART = 8 * 1024 * 1024
 
 PARTS_LIMIT = 10_000
 """The most parts of one upload: Amazon S3 User Guide, "Multipart upload limits"."""
+
+_NO_ENCODINGS = {"", "aws-chunked", "identity"}
 
 _ANOTHER_VERSION = {
     HTTPStatus.PRECONDITION_FAILED,
@@ -149,11 +151,14 @@ class MultipartUpload:
 def info_of(answer: Any) -> ObjectInfo:
     """Return the facts that the answer to a GET, of a part too, or a HEAD carries."""
     media_type = answer.get("ContentType", UNTYPED)
+    encodings = [each.strip() for each in answer.get("ContentEncoding", "").split(",")]
     _, _, size = answer.get("ContentRange", "").rpartition("/")
     return ObjectInfo(
         int(size or answer["ContentLength"]),
         answer["ETag"].strip('"'),
-        None if media_type == UNTYPED else media_type,
+        None if media_type == UNTYPED else header_value(media_type),
+        # How an upload was framed, which some servers keep, and what means nothing.
+        header_value(", ".join(each for each in encodings if each not in _NO_ENCODINGS)),
     )
 
 

@@ -209,5 +209,7 @@ class ObjectHandler(Handler):
         media_type = info.media_type or MEDIA_TYPES[Kind.BYTES]
         require_acceptable(self.request.headers, media_type)
         self.set_header("Content-Type", media_type)
+        if info.encoding:
+            self.set_header("Content-Encoding", info.encoding)
         self.set_header("Content-Length", info.size)
         return False
