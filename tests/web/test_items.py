@@ -303,6 +303,9 @@ def next_of(answer: dict[str, Any]) -> str:
         "prefix=%FF",
         "prefix=a%ED%A0%80",
         "prefix=%C3",
+        "prefix=a&prefix=b",
+        "limit=5%00",
+        "limit=%205",
     ],
 )
 def test_a_query_without_meaning_is_400(service: ServiceProcess, query: str) -> None:
@@ -311,7 +314,8 @@ def test_a_query_without_meaning_is_400(service: ServiceProcess, query: str) -> 
         assert (answer.status, answer.problem["code"]) == (400, "invalid-parameter")
 
 
-@pytest.mark.parametrize("query", ["prefix=%00", "prefix=" + "x" * 600, "prefix=%F0%9F%8D%A9"])
+@pytest.mark.parametrize("query", ["prefix=%01", "prefix=" + "x" * 600, "prefix=%F0%9F%8D%AA"])
 def test_a_prefix_that_no_name_has_gives_an_empty_page(service: ServiceProcess, query: str) -> None:
+    service.post("/api/v1/lisas/%20spaced", b"x")
     answer = service.get(f"/api/v1/lisas?{query}")
     assert (answer.status, json.loads(answer.body)) == (200, {"names": [], "next": None})

@@ -15,6 +15,7 @@ from springfield.stores.objects import ObjectInfo, OpenObject, Part
 from springfield.web.conditions import lifetime_of, precondition_of, require_precondition
 from springfield.web.handlers.base import Handler
 from springfield.web.media import claimed_media_type, refuse_encoding, require_acceptable
+from springfield.web.parameters import parameter
 from springfield.web.ranges import byte_range, refuse_part
 
 
@@ -75,7 +76,7 @@ class ObjectHandler(Handler):
         condition = precondition_of(headers)
         if self._needs_precondition:
             require_precondition(headers)
-        if lifetime_of(self.get_query_argument("ttl", None)):
+        if lifetime_of(parameter(self.request, "ttl")):
             raise NotStorable("Objects have no lifetime; leave out ttl.")
         if self.request.method == "DELETE":
             return

@@ -20,6 +20,7 @@ from springfield.web.conditions import (
 )
 from springfield.web.handlers.base import Handler
 from springfield.web.media import check_media_type, check_patch_type, require_acceptable
+from springfield.web.parameters import parameter
 from springfield.web.ranges import refuse_part
 
 LAST_DATE = 253_402_300_799
@@ -45,7 +46,7 @@ class ItemHandler(Handler):
         """See Handler: condition, lifetime and media type."""
         headers = self.request.headers
         precondition_of(headers)
-        lifetime_of(self.get_query_argument("ttl", None))
+        lifetime_of(parameter(self.request, "ttl"))
         if self._needs_precondition:
             require_precondition(headers)
         if self.request.method != "DELETE":
@@ -96,7 +97,7 @@ class ItemHandler(Handler):
             name,
             bytes(self._body),
             precondition_of(self.request.headers),
-            lifetime_of(self.get_query_argument("ttl", None)),
+            lifetime_of(parameter(self.request, "ttl")),
         )
         # RFC 9110, section 9.3.4: after a PUT only where the content was kept as it was sent.
         if self.request.method == "POST" or written.is_verbatim:
@@ -140,7 +141,7 @@ class JSONItemHandler(ItemHandler):
     def check_write(self) -> None:
         """See ItemHandler: a patch keeps the lifetime that the item has."""
         super().check_write()
-        if self.request.method == "PATCH" and self.get_query_argument("ttl", None):
+        if self.request.method == "PATCH" and parameter(self.request, "ttl"):
             raise InvalidParameter("A PATCH keeps the item's lifetime; set ttl with PUT or POST.")
 
     async def patch(self, name: str) -> None:
@@ -163,11 +164,12 @@ class NamesHandler(Handler):
         """Answer with a page: `{"names": […], "next": cursor or null}`, and a link to the next."""
         self.set_header("Vary", "Accept")
         require_acceptable(self.request.headers, MEDIA_TYPES[Kind.JSON])
-        limit = self.get_query_argument("limit", str(PAGE_DEFAULT))
-        prefix = self.get_query_argument("prefix", "", strip=False)
+        limit = parameter(self.request, "limit")
+        limit = str(PAGE_DEFAULT) if limit is None else limit
+        prefix = parameter(self.request, "prefix") or ""
         if not limit.isdecimal() or not limit.isascii():
             raise InvalidParameter(f"limit={limit!a} is not a number.")
-        cursor = self.get_query_argument("cursor", None)
+        cursor = parameter(self.request, "cursor")
         page = await self.collection.page(prefix, cursor, int(limit[:9]))
         if page.cursor is not None:
             query = urlencode({"prefix": prefix, "limit": limit, "cursor": page.cursor})
