@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from springfield import __version__
@@ -16,8 +17,10 @@ from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
-from springfield.observability.logs import log_events
+from springfield.observability.metrics import Metrics
+from springfield.observability.telemetry import Telemetry
 from springfield.observability.trace_context import Sampler
+from springfield.resilience.breaker import Breaker
 from springfield.resilience.policy import Dependency, Policy
 from springfield.resources import Collection
 from springfield.settings.fields import Binding, Shape
@@ -25,7 +28,7 @@ from springfield.settings.table import Settings
 from springfield.stores import catalog
 from springfield.stores.guarded import Guarded, GuardedObject, GuardedObjects, observer
 from springfield.stores.objects import Objects, ObjectStore
-from springfield.stores.store import Adapter, Expiring, StoreOptions
+from springfield.stores.store import Adapter, Expiring, Pooled, StoreOptions
 from springfield.stores.sweeper import sweeping
 from springfield.upstream.cached import Cached, open_cached
 from springfield.upstream.weather import Condition, open_meteo_uri, open_weather
@@ -102,14 +105,13 @@ async def _open(
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, events: Events | None = None) -> AsyncIterator[Service]:
+async def assemble(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Service]:
     """Open everything that the routes lead to; leaving the context closes it.
 
-    What happens is told to the subscribers of `events`. A store that is unreachable is warned of and
+    What happens is told to `telemetry`. A store that is unreachable is warned of and
     does not stop the service; raises Unsuitable for one that could never hold its resource.
     """
-    events = events or Events()
-    log_events(events)
+    events = telemetry.events
     async with AsyncExitStack() as stack:
         sampler = await stack.enter_async_context(_open_traces(settings, events))
         opened = await stack.enter_async_context(open_stores(settings))
@@ -123,7 +125,7 @@ async def assemble(settings: Settings, events: Events | None = None) -> AsyncIte
         dependencies = [_dependency(each, settings, events) for each in opened]
         for dependency in dependencies:
             stack.push_async_callback(dependency.policy.close)
-        service = _service(settings, opened, dependencies, weather, events)
+        service = _service(settings, opened, dependencies, weather, telemetry)
         yield replace(service, sampler=sampler)
 
 
@@ -168,7 +170,7 @@ def _service(
     opened: Sequence[OpenStore],
     dependencies: Sequence[Dependency],
     weather: Cached[Condition],
-    events: Events,
+    telemetry: Telemetry,
 ) -> Service:
     collections, singles, object_collections = [], [], []
     for each, dependency in zip(opened, dependencies, strict=True):
@@ -184,6 +186,8 @@ def _service(
             case Shape.OBJECTS:
                 objects = GuardedObjects(cast("Objects", each.store), policy)
                 object_collections.append(ObjectCollection(name, objects, settings.object_limit))
+    traffic = Traffic()
+    _watch(telemetry.metrics, opened, dependencies, traffic)
     components = [Component(o.binding.resource, o.product, o.store.ping) for o in opened]
     health = Health(components, settings.health_timeout)
     critical = Health([c for c in components if c.name in settings.critical], health.timeout)
@@ -196,8 +200,8 @@ def _service(
         weather_place=settings.weather_place,
         health=health,
         safety=Safety(is_loopback_name(settings.host), settings.read_only),
-        traffic=Traffic(),
-        events=events,
+        traffic=traffic,
+        events=telemetry.events,
         wait_limit=settings.wait_limit,
         request_timeout_limit=settings.request_timeout_limit,
         dependencies=dependencies,
@@ -209,6 +213,37 @@ def _service(
             "health_timeout": _setter("timeout", [health, critical]),
         },
     )
+
+
+def _watch(
+    metrics: Metrics,
+    opened: Sequence[OpenStore],
+    dependencies: Sequence[Dependency],
+    traffic: Traffic,
+) -> None:
+    gauges = metrics.gauges
+    for name, text, read in (
+        ("requests_in_flight", "Requests whose answer is not yet sent.", lambda: traffic.in_flight),
+        ("waiters", "Requests that wait for a change.", lambda: traffic.waiting),
+        ("draining", "1 while the service stops.", lambda: traffic.is_draining),
+    ):
+        gauges.add(f"springfield_{name}", text, read)
+    for each in opened:
+        if hasattr(each.store, "pool"):
+            status = cast("Pooled", each.store).pool
+            metrics.watch_pool(each.binding.resource, each.product, status)
+    for dependency in dependencies:
+        breaker, bulkhead = dependency.policy.breaker, dependency.policy.bulkhead
+        metrics.watch_dependency(
+            dependency.name,
+            partial(_state, breaker),
+            partial(getattr, bulkhead, "in_use"),
+            partial(getattr, bulkhead, "queued"),
+        )
+
+
+def _state(breaker: Breaker) -> str:
+    return str(breaker.state)
 
 
 def _setter(attribute: str, parts: Sequence[object]) -> Callable[[Any], None]:

@@ -21,6 +21,7 @@ from springfield import __version__
 from springfield.assembly import OpenStore, open_stores, shared_places
 from springfield.configuration import LoadedSettings, flag_of, load_settings, shown
 from springfield.errors import Misconfigured, SpringfieldError
+from springfield.observability.logs import logging_lines
 from springfield.server.admin_client import Address
 from springfield.server.inquiry import inquire
 from springfield.server.lifecycle import CannotStart, run
@@ -31,6 +32,8 @@ from springfield.stores import catalog
 from springfield.stores.url import redact
 
 FAILED, WRONG = 1, 2
+
+log = logging.getLogger("springfield.cli")
 
 Command = Callable[[LoadedSettings, argparse.Namespace], int]
 
@@ -128,12 +131,14 @@ def _version() -> str:
 
 def _serve(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
     settings = loaded.settings
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for noisy in ("botocore", "boto3", "urllib3", "pymongo", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    run(loaded, parsed.load, lambda port: print(_banner(settings, port), flush=True))
+
+    def announce(port: int) -> None:
+        print(_banner(settings, port), flush=True)
+        log.info("started: %s listens on %s port %d", _version(), settings.host, port)
+
+    with logging_lines(settings.log_format, settings.log_level):
+        run(loaded, parsed.load, announce)
+        log.info("stopped")
     return 0
 
 

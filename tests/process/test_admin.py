@@ -60,7 +60,9 @@ def on_port(service: ServiceProcess) -> Administration:
 
 
 def admin_port_of(service: ServiceProcess) -> int:
-    found = re.search(r"admin listener is at http://127\.0\.0\.1:(\d+)", service.errors())
+    pattern = r"admin listener is at http://127\.0\.0\.1:(\d+)"
+    wait_for(lambda: re.search(pattern, service.errors()) is not None)
+    found = re.search(pattern, service.errors())
     assert found is not None
     return int(found[1])
 

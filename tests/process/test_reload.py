@@ -91,7 +91,7 @@ def test_a_bad_file_keeps_all_old_settings_and_says_why(
     assert (problem["status"], problem["code"]) == (422, "invalid-settings")
     assert mistake in problem["mistakes"][0]
     assert len(problem["mistakes"]) == (2 if content and "homer" in content else 1)
-    assert mistake in service.errors()
+    wait_for(lambda: mistake in service.errors())
     assert service.post(ITEM, b"9 letters").status == 413
 
 

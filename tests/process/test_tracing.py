@@ -118,9 +118,15 @@ LOADED = """
 import asyncio, sys
 from springfield.assembly import assemble
 from springfield.configuration import load_settings
+from springfield.observability.telemetry import observing
 
 async def main():
-    async with assemble(load_settings({"tracing": sys.argv[1]}, None).settings) as service:
+    settings = load_settings({"tracing": sys.argv[1]}, None).settings
+    with observing(1.0, 1.0) as telemetry:
+        await show(assemble(settings, telemetry))
+
+async def show(assembled):
+    async with assembled as service:
         loaded = [name for name in sys.modules if name.startswith("opentelemetry.exporter")]
         print(bool(loaded), "springfield.observability.traces" in sys.modules, service.sampler)
 

@@ -1,11 +1,11 @@
 """What is marked reloadable, and what is made of it."""
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from springfield.assembly import assemble
 from springfield.configuration import load_settings
-from springfield.observability.events import Events
-from springfield.observability.heartbeat import Heartbeat
+from springfield.observability.telemetry import observing
 from springfield.server.lifecycle import tunables
 from springfield.server.operations import Operations
 from springfield.server.reload import Reloading
@@ -29,10 +29,12 @@ def test_a_reloadable_setting_says_so_and_no_other_does() -> None:
 async def test_somebody_takes_every_reloadable_setting(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     loaded = load_settings({"data_dir": str(tmp_path / "data")}, None)
-    reloading, events = Reloading(loaded, lambda: loaded), Events()
-    Operations(reloading, Heartbeat(events), lambda: False)
-    async with assemble(loaded.settings, events) as service:
+    reloading = Reloading(loaded, lambda: loaded)
+    async with AsyncExitStack() as stack:
+        telemetry = stack.enter_context(observing(1.0, 1.0))
+        Operations(reloading, telemetry, lambda: False)
+        service = await stack.enter_async_context(assemble(loaded.settings, telemetry))
         app = make_app(service)
-        admission = Admission(app, service.traffic, events, loaded.settings.max_requests)
+        admission = Admission(app, service.traffic, service.events, loaded.settings.max_requests)
         reloading.tell(tunables(service, app, admission))
         assert set(reloading.taken) == RELOADABLE

@@ -26,6 +26,7 @@ from springfield.resources import Collection
 from springfield.stores.store import Adapter, StoreOptions
 from tests.stores.contract_expiry import ExpiryContract
 from tests.stores.contract_swap import SwapContract
+from tests.stores.eventually import eventually
 from tests.stores.place import (
     ALL_BYTES,
     DOCUMENTS,
@@ -71,6 +72,26 @@ class StoreContract(SwapContract, ExpiryContract):
         async with place.open_store(place.url, options) as store:
             await store.prepare()
             yield store
+
+    async def test_its_pool_is_told_and_comes_back_whole(
+        self, place: Place, options: StoreOptions
+    ) -> None:
+        async with place.open_store(place.url, options) as store:
+            if not hasattr(store, "pool"):
+                pytest.skip("it has no pool")
+            await store.prepare()
+            await read_one(store, "first")  # whatever it has to learn of its servers
+            calls = [asyncio.create_task(read_one(store, f"n{each}")) for each in range(100)]
+            busy = []
+            while not all(call.done() for call in calls):
+                busy.append(store.pool())
+                await asyncio.sleep(0)
+            await asyncio.gather(*calls)
+            await eventually(lambda: store.pool()[2:] == (0, 0))
+            assert all(0 <= each.in_use <= each.open for each in busy)
+            assert max(each.in_use for each in busy) > 1
+            assert max(each.waiting for each in busy) > 0
+            assert 0 < store.pool().open <= store.pool().size
 
     # What was written comes back.
 

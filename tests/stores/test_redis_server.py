@@ -207,7 +207,7 @@ async def test_thousands_of_cancelled_calls_mix_up_no_reply_and_lose_no_connecti
             await asyncio.gather(*(call([name]) for name in names))
         for server in servers_of(store):
             assert not server._pool._in_use_connections
-            assert server._free._value == OPTIONS.pool_size
+            assert server.pool()[2:] == (0, 0)
 
 
 def servers_of(store: object) -> Iterator[Server]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
+from springfield.observability.logs import logging_lines
 from springfield.resources import Collection
 from springfield.web.problems import CODES
 from springfield.web.routes import Service, make_app
@@ -132,13 +134,16 @@ async def test_a_store_that_is_slow_is_504(kind: type[StoreError], method: str) 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_a_defect_is_500_and_gives_nothing_away(
-    method: str, path: str, caplog: pytest.LogCaptureFixture
+    method: str, path: str, tmp_path: Path
 ) -> None:
-    answer = await ask(service_that_fails(RuntimeError("secret")), method, path)
+    with (tmp_path / "log").open("wb") as file, logging_lines("json", "info", file.fileno()):
+        answer = await ask(service_that_fails(RuntimeError("secret")), method, path)
     problem = assert_is_problem(answer, "internal-error", 500)
     assert b"secret" not in answer.body
-    assert any(problem["trace_id"] in record.getMessage() for record in caplog.records)
-    assert any(record.exc_info and "secret" in str(record.exc_info[1]) for record in caplog.records)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    (defect,) = [line for line in lines if line["level"] == "error"]
+    assert defect["trace_id"] == problem["trace_id"]
+    assert "RuntimeError: secret" in defect["exception"]
 
 
 def test_every_error_has_a_code_that_is_documented() -> None:

@@ -134,7 +134,7 @@ def test_a_first_client_that_goes_away_disturbs_nobody(tmp_path: Path) -> None:
             await seen(lambda: bool(upstream.requests))
             second = asyncio.create_task(ask(service.port, gone))
             first.cancel()
-            await seen(lambda: " 499 " in service.errors())
+            await seen(lambda: '"status": 499' in service.errors())
             upstream.gate.set()
             return await second
 

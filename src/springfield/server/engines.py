@@ -21,6 +21,10 @@ class Engine(Protocol):
     Order: `start`, `stop_listening`, `close_all_connections`; each once.
     """
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open. Any thread may ask."""
+
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on `sockets`, which are bound."""
 
@@ -48,6 +52,11 @@ class TornadoServer:
             max_header_size=limits.head_size,
             idle_connection_timeout=limits.idle_timeout,
         )
+
+    @property
+    def connections(self) -> int:
+        """See Engine."""
+        return len(self._server._connections)  # noqa: SLF001 - there is no public count
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """See Engine."""

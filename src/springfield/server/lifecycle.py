@@ -16,8 +16,8 @@ from urllib.parse import quote
 from tornado.web import Application
 
 from springfield.assembly import assemble
-from springfield.observability.events import Events
-from springfield.observability.heartbeat import Heartbeat
+from springfield.observability.metrics import Metrics
+from springfield.observability.telemetry import observing
 from springfield.server.admin import admin_safety, admin_sockets, administering
 from springfield.server.engines import Engine, make_engine
 from springfield.server.hangup import on_hangup
@@ -55,15 +55,17 @@ async def serve(
 ) -> None:
     """Do what `run` promises, on the loop that runs."""
     _raise_descriptor_limit()
-    settings, events = loaded.settings, Events()
+    settings = loaded.settings
     life, reloading = _Life(), Reloading(loaded, load)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.end, number)
     on_hangup(reloading.reload, life.end)
-    heartbeat = Heartbeat(events)
-    operations = Operations(reloading, heartbeat, life.stop.is_set)
-    with ExitStack() as listening, heartbeat.beating():
+    with (
+        ExitStack() as listening,
+        observing(settings.slow_request, settings.blocked_loop) as telemetry,
+    ):
+        operations = Operations(reloading, telemetry, life.stop.is_set)
         try:
             sockets = _listen(settings, listening)
             for_admin = admin_sockets(settings, listening)
@@ -74,13 +76,14 @@ async def serve(
         _make_data_dir(settings)
         admin = make_admin_app(operations.admin(admin_safety(for_admin)))
         try:
-            async with administering(for_admin, admin), assemble(settings, events) as service:
+            async with administering(for_admin, admin), assemble(settings, telemetry) as service:
                 app = make_app(service)
                 tls = None if certificate is None else certificate.context
                 admission = Admission(app, service.traffic, service.events, settings.max_requests)
                 reloading.tell(tunables(service, app, admission))
                 reloading.open()
                 engine = make_engine(settings.engine, admission, Limits(), tls, trusted)
+                watch_connections(telemetry.metrics, engine)
                 async with _serving(engine, sockets, service, settings.shutdown_timeout):
                     life.has_started = True
                     operations.service = service
@@ -100,6 +103,12 @@ def tunables(
         "wait_limit": partial(app.settings.__setitem__, "wait_limit"),
         "max_requests": partial(setattr, admission, "limit"),
     }
+
+
+def watch_connections(metrics: Metrics, engine: Engine) -> None:
+    """Have the connections of clients counted."""
+    text = "Open connections of clients."
+    metrics.gauges.add("springfield_connections", text, lambda: engine.connections)
 
 
 @asynccontextmanager

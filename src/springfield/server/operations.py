@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TypeVar, cast
 
-from prometheus_client import generate_latest
-
-from springfield.observability.heartbeat import Heartbeat
+from springfield.observability.logs import set_level
 from springfield.observability.stacks import stack_of_thread, tasks_of, threads
+from springfield.observability.telemetry import Telemetry
 from springfield.server.facts import facts_of, timestamp
 from springfield.server.reload import Reloading
 from springfield.web.admin.probes import Liveness, Readiness
@@ -40,22 +39,21 @@ class RootLogLevel:
 
     def set(self, level: str) -> None:
         """See LogLevel."""
-        logging.getLogger().setLevel(level.upper())
+        set_level(level)
 
 
 class Operations:
     """One serving process. Made on the serving loop."""
 
     def __init__(
-        self, reloading: Reloading, heartbeat: Heartbeat, is_stopping: Callable[[], bool]
+        self, reloading: Reloading, telemetry: Telemetry, is_stopping: Callable[[], bool]
     ) -> None:
         self.service: Service | None = None
         """Set once requests are served."""
-        self.metrics: Callable[[], bytes] = generate_latest
-        """Renders the metrics; called on the admin listener's thread."""
+        self._metrics = telemetry.metrics
         self.log_level = RootLogLevel()
         self._reloading = reloading
-        self._heartbeat = heartbeat
+        self._heartbeat = telemetry.heartbeat
         self._is_stopping = is_stopping
         self._loop = asyncio.get_running_loop()
         self._started = time.time()
@@ -141,7 +139,7 @@ class Operations:
 
     def render(self) -> bytes:
         """Return all metrics."""
-        return self.metrics()
+        return self._metrics.render()
 
     async def dependencies(self) -> object:
         """Return the state of every breaker."""

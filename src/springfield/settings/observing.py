@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from springfield.settings.fields import Group, reloadable
+from springfield.settings.fields import Group, Seconds, reloadable
 
 
 def _exporter(is_on: bool) -> bool:
@@ -25,6 +25,17 @@ class Observing(Group):
 
     log_level: Literal["debug", "info", "warning", "error"] = reloadable(
         "info", description="The least severity that is logged; info has a line a request."
+    )
+    log_format: Literal["json", "console"] | None = Field(
+        None,
+        description="The form of log lines; console on a terminal and json elsewhere if not set.",
+    )
+    slow_request: Seconds = Field(
+        1.0, description="Seconds from which on a request is logged as a warning."
+    )
+    blocked_loop: Seconds = Field(
+        0.25,
+        description="Seconds without a turn after which the event loop counts as blocked; the log has its stack.",
     )
     tracing: Annotated[bool, AfterValidator(_exporter)] = Field(
         default=False,

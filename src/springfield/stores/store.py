@@ -32,7 +32,7 @@ Rejected
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from springfield.errors import SpringfieldError
 from springfield.model import Item, Kind, Name
@@ -112,6 +112,25 @@ class Upkeep(Protocol):
         May be run twice; never alters what is there. `with_ttl` asks for what lifetimes need where
         that is more than a table of our own (MongoDB); others take no notice of it.
         """
+        ...
+
+
+class PoolStatus(NamedTuple):
+    """What a store's pool of connections (or threads) is doing."""
+
+    size: float
+    """The most that it will have; may be infinite."""
+    open: int
+    in_use: int
+    waiting: int
+    """Calls that wait for one."""
+
+
+class Pooled(Protocol):
+    """A store with a pool."""
+
+    def pool(self) -> PoolStatus:
+        """Say what the pool is doing. Any thread may ask."""
         ...
 
 

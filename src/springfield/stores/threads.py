@@ -18,6 +18,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from springfield.stores.places import Places
+from springfield.stores.store import PoolStatus
+
 T = TypeVar("T")
 
 
@@ -35,7 +38,8 @@ class Threads:
     def __init__(self, size: int, name: str) -> None:
         self.size = size
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
-        self._free = asyncio.Semaphore(size)
+        self._places = Places(size)
+        self._started = 0
         self._running: set[asyncio.Future[Any]] = set()
 
     async def run(self, call: Callable[[], T], seconds: float) -> T:
@@ -47,14 +51,19 @@ class Threads:
         running: asyncio.Future[T] | None = None
         try:
             async with asyncio.timeout(seconds):
-                await self._free.acquire()
+                await self._places.take()
                 running = self._start(call)
-                running.add_done_callback(lambda _: self._free.release())
+                running.add_done_callback(lambda _: self._places.give_back())
                 return await asyncio.shield(running)
         except TimeoutError:
             if running is None:
                 raise ThreadsBusyError from None
             raise
+
+    def status(self) -> PoolStatus:
+        """See Pooled. Threads that were started stay."""
+        places = self._places
+        return PoolStatus(self.size, self._started, places.in_use, places.waiting)
 
     async def clean_up(self, call: Callable[[], None], patience: float) -> None:
         """Run `call`, which must not raise, to its end, whatever becomes of the caller.
@@ -79,5 +88,6 @@ class Threads:
     def _start(self, call: Callable[[], T]) -> "asyncio.Future[T]":
         running = asyncio.get_running_loop().run_in_executor(self._pool, call)
         self._running.add(running)
+        self._started = min(self.size, max(self._started, len(self._running)))
         running.add_done_callback(self._ended)
         return running

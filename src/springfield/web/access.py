@@ -26,5 +26,7 @@ def report(finished: RequestHandler) -> None:
             handler.trace,
             scheme=request.protocol,
             error=handler.failure,
+            client=request.remote_ip or "",
+            waited=handler.waited,
         )
     )

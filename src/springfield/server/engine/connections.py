@@ -45,6 +45,11 @@ class Connections:
         self._emptied = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def count(self) -> int:
+        """How many are open. Any thread may ask."""
+        return len(self._open)
+
     def add(self, connection: Closable) -> None:
         """Take note of a new connection."""
         self._open.add(connection)

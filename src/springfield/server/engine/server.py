@@ -29,6 +29,11 @@ class HttptoolsServer:
         self._tls = tls
         self._servers: list[asyncio.Server] = []
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open. Any thread may ask."""
+        return self._connections.count
+
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on `sockets`, which are bound."""
         loop = asyncio.get_running_loop()

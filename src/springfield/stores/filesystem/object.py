@@ -16,7 +16,7 @@ from springfield.stores.filesystem.download import Download, Version, is_there
 from springfield.stores.filesystem.record import keeps_records
 from springfield.stores.filesystem.upload import Check, Upload, remove, remove_leftovers
 from springfield.stores.objects import Expected, ObjectInfo, OpenObject, Part
-from springfield.stores.store import Inspection, StoreOptions
+from springfield.stores.store import Inspection, PoolStatus, StoreOptions
 from springfield.stores.threads import MOMENT, Threads, ThreadsBusyError
 from springfield.stores.url import path_of, redact, refuse_unknown_parameters
 
@@ -109,6 +109,10 @@ class FileObject:
     async def delete(self, expected: Expected | None = None) -> bool:
         """See ObjectStore."""
         return await self._change(partial(remove, self._path), expected)
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._threads.status()
 
     async def ping(self) -> None:
         """Return when the file can be opened, or could be if it were there."""

@@ -23,6 +23,7 @@ from springfield.stores.mongodb.calls import Calls, to_the_end
 from springfield.stores.mongodb.errors import Server, TrafficCounter
 from springfield.stores.mongodb.exactness import holds_what_was_read
 from springfield.stores.mongodb.lifetimes import ALIVE, FIELD
+from springfield.stores.mongodb.pool import PoolCounter
 from springfield.stores.mongodb.updates import Encoded, NewItem, encode, new_item
 from springfield.stores.mongodb.upkeep import Documents, Traits, find_traits, named
 from springfield.stores.mongodb.uri import DEFAULT_DATABASE, parse_uri
@@ -33,7 +34,7 @@ from springfield.stores.mongodb.values import (
     has_extended_key,
 )
 from springfield.stores.mongodb.writes import Writes
-from springfield.stores.store import Adapter, Inspection, Outcome, StoreOptions, Swapped
+from springfield.stores.store import Adapter, Inspection, Outcome, PoolStatus, StoreOptions, Swapped
 from springfield.stores.url import redact
 
 INDEX_TIMEOUT = 600.0
@@ -51,9 +52,10 @@ async def open_store(url: str, options: StoreOptions) -> AsyncIterator[Adapter]:
     defaults hold only where the URI is silent. Raises Misconfigured; needs no server.
     """
     parsed = parse_uri(url, options)
+    counter = PoolCounter()
     try:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            parsed.uri, event_listeners=[TrafficCounter()], **parsed.defaults
+            parsed.uri, event_listeners=[TrafficCounter(), counter], **parsed.defaults
         )
     except (PyMongoError, ValueError):  # their texts may quote a part of the password
         raise Misconfigured(
@@ -66,7 +68,7 @@ async def open_store(url: str, options: StoreOptions) -> AsyncIterator[Adapter]:
         except InvalidName as error:
             raise Misconfigured(f"The store URL {redact(url)} is not valid: {error}.") from None
         calls = Calls(client, Server(parsed.place, options.timeout))
-        yield _MongoDB(options, documents, calls)
+        yield _MongoDB(options, documents, calls, counter)
 
 
 @dataclass
@@ -74,6 +76,7 @@ class _MongoDB:
     _options: StoreOptions
     _documents: Documents
     _calls: Calls
+    _pool: PoolCounter
 
     def __post_init__(self) -> None:
         self.verbatim = self._options.kind is not Kind.JSON
@@ -81,6 +84,9 @@ class _MongoDB:
         self._raw = self._documents.with_options(codec_options=raw)
         self._lenient = self._documents.with_options(codec_options=LENIENT)
         self._known_traits: Traits | None = None
+
+    def pool(self) -> PoolStatus:
+        return self._pool.status(self._calls.client.options.pool_options.max_pool_size)
 
     async def _traits(self) -> Traits:
         if self._known_traits is None:

@@ -24,7 +24,7 @@ from springfield.stores.mysql.schema import create_statement, introspect
 from springfield.stores.mysql.server import Server, Session
 from springfield.stores.mysql.table import BATCH, Table
 from springfield.stores.mysql.url import Address, parse_url
-from springfield.stores.store import Inspection, Outcome, StoreOptions, Swapped
+from springfield.stores.store import Inspection, Outcome, PoolStatus, StoreOptions, Swapped
 
 Refusals = dict[Name, SpringfieldError]
 
@@ -111,6 +111,10 @@ class MySQL:
                     break
                 last = rows[-1][0]
         return legal[:limit]
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._server.pool()
 
     async def ping(self) -> None:
         """See Store. Asks the table for a row."""

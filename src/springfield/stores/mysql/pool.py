@@ -13,6 +13,9 @@ from typing import Any
 from asyncmy.constants.CR import CR_SERVER_LOST
 from asyncmy.errors import OperationalError
 
+from springfield.stores.places import Places
+from springfield.stores.store import PoolStatus
+
 IDLE_LIMIT = 240.0
 """Seconds after which an idle connection is dropped: load balancers forget theirs after 350."""
 
@@ -101,7 +104,7 @@ class ConnectionPool:
 
     def __init__(self, connect: Connect, size: int) -> None:
         self._connect = connect
-        self._places = asyncio.Semaphore(size)
+        self._places = Places(size)
         self._idle: list[Connection] = []
         self._is_closed = False
 
@@ -120,6 +123,12 @@ class ConnectionPool:
             else:
                 connection.rest()
                 self._idle.append(connection)
+
+    def status(self) -> PoolStatus:
+        """See Pooled."""
+        places = self._places
+        idle = len(self._idle)
+        return PoolStatus(places.size, places.in_use + idle, places.in_use, places.waiting)
 
     def _take_idle(self) -> Connection | None:
         while self._idle:

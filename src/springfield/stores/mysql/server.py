@@ -24,7 +24,7 @@ from springfield.stores.mysql.errors import (
 from springfield.stores.mysql.layout import quoted
 from springfield.stores.mysql.pool import Connection, ConnectionPool, Driver
 from springfield.stores.mysql.url import Address
-from springfield.stores.store import StoreOptions
+from springfield.stores.store import PoolStatus, StoreOptions
 
 _ATTEMPTS = 3
 
@@ -115,6 +115,10 @@ class Server:
         except MySQLError as error:
             raise self.failures.failure(error, Progress()) from error
         return True
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._pool.status()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -39,7 +39,7 @@ from springfield.stores.redis.inspection import inspection_of
 from springfield.stores.redis.scan import Page, scan
 from springfield.stores.redis.server import Command, Reply, Request, Server, Servers, refusal
 from springfield.stores.redis.url import Address, RedisUrl, parse_redis_url
-from springfield.stores.store import Inspection, Outcome, StoreOptions, Swapped
+from springfield.stores.store import Inspection, Outcome, PoolStatus, StoreOptions, Swapped
 
 T = TypeVar("T")
 
@@ -143,6 +143,10 @@ class Redis:
                 "page scans the whole database. Raise the timeout or use a smaller database."
             ) from error
         return page.names()
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._servers.pool()
 
     async def ping(self) -> None:
         """See Store. Asks every primary, and for one name that no item can have."""

@@ -14,6 +14,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError
 from springfield.errors import StoreError, Unavailable
 from springfield.stores.redis.server import Reply, Request, Server, refusal
 from springfield.stores.redis.url import Address
+from springfield.stores.store import PoolStatus
 
 _ROUNDS = 5
 """How often one command may be sent on: a slot that moves costs one round, seldom two."""
@@ -66,6 +67,11 @@ class Cluster:
         if None in self._owners:
             raise self._unserved()
         return [self._server(owner) for owner in dict.fromkeys(self._owners) if owner]
+
+    def pool(self) -> PoolStatus:
+        """See Servers."""
+        pools = [server.pool() for server in tuple(self._servers.values())]
+        return PoolStatus(*map(sum, zip(*pools, strict=True)))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -27,6 +27,8 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as DriverTimeoutError
 
 from springfield.errors import Misconfigured, OutcomeUnknown, StoreError, Unavailable
+from springfield.stores.places import Places
+from springfield.stores.store import PoolStatus
 
 Command = tuple[bytes | str | int, ...]
 Request = tuple[Command, ...]
@@ -63,6 +65,10 @@ class Servers(Protocol):
         """Return every server that holds keys."""
         ...
 
+    def pool(self) -> PoolStatus:
+        """See Pooled. Of all servers together."""
+        ...
+
 
 class Server:
     """One server, or whichever the sentinels name."""
@@ -75,7 +81,7 @@ class Server:
         self._pool = pool
         self._timeout = timeout
         # Not the driver's blocking pool: a cancelled waiter of that can take a wake-up with it.
-        self._free = asyncio.Semaphore(pool.max_connections)
+        self._places = Places(pool.max_connections)
 
     async def exchange(
         self, commands: Sequence[Command], until: float, *, writes: bool = False
@@ -87,7 +93,7 @@ class Server:
         """
         is_sent = False
         try:
-            async with asyncio.timeout_at(until), self._free:
+            async with asyncio.timeout_at(until), self._places:
                 connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
                 try:
                     packed = connection.pack_commands(commands)
@@ -116,6 +122,13 @@ class Server:
         """See Servers."""
         del until  # nothing is to be asked
         return [self]
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        places = self._places
+        # Not get_connection_count: it makes OpenTelemetry's attributes on the way.
+        idle = len(self._pool._available_connections)  # noqa: SLF001
+        return PoolStatus(places.size, places.in_use + idle, places.in_use, places.waiting)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -33,7 +33,7 @@ from springfield.stores.s3.conditions import (
 from springfield.stores.s3.errors import is_absent
 from springfield.stores.s3.listing import Listing
 from springfield.stores.s3.names import is_storable, not_storable, parse_prefix
-from springfield.stores.store import Inspection, Outcome, StoreOptions, Swapped
+from springfield.stores.store import Inspection, Outcome, PoolStatus, StoreOptions, Swapped
 
 T = TypeVar("T")
 
@@ -103,6 +103,10 @@ class S3Store:
     async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
         """See Store. In byte order also where the endpoint lists in another."""
         return await self._listing.names(prefix, after, limit)
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._bucket.pool()
 
     async def ping(self) -> None:
         """Return when the bucket lists its first key under the prefix."""

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from springfield.errors import Misconfigured, OutcomeUnknown, Unavailable
 from springfield.stores.s3.errors import DRIVER_ERRORS, code_of, explain, no_bucket, status_of
-from springfield.stores.store import Inspection, StoreOptions
+from springfield.stores.store import Inspection, PoolStatus, StoreOptions
 from springfield.stores.threads import MOMENT, Threads, ThreadsBusyError
 from springfield.stores.url import redact, refuse_unknown_parameters, take_parameters
 
@@ -81,6 +81,10 @@ class Bucket:
     async def change(self, call: Callable[[], T], seconds: float | None = None) -> T:
         """Return what `call` returns, a write: OutcomeUnknown when it was sent, unanswered."""
         return await self._call(call, seconds or self._seconds, is_write=True)
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._threads.status()
 
     async def let_go(self, call: Callable[[], None]) -> None:
         """Run `call` to its end, in the background where that takes longer than a moment."""

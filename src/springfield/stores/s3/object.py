@@ -39,7 +39,7 @@ from springfield.stores.s3.transfer import (
     in_parts,
     info_of,
 )
-from springfield.stores.store import Inspection, StoreOptions
+from springfield.stores.store import Inspection, PoolStatus, StoreOptions
 from springfield.stores.url import redact
 
 T = TypeVar("T")
@@ -117,6 +117,10 @@ class S3Object:
         condition = _condition_of(expected)
         call = partial(self._remove, condition)
         return await self._bucket.change(self._unless_lost(call, condition)) is not None
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._bucket.pool()
 
     async def ping(self) -> None:
         """Return when the object could be asked for, or its bucket exists."""

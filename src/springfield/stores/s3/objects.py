@@ -13,7 +13,7 @@ from springfield.stores.s3.conditions import Conditions
 from springfield.stores.s3.listing import Listing
 from springfield.stores.s3.names import is_storable, not_storable, parse_prefix
 from springfield.stores.s3.object import S3Object
-from springfield.stores.store import Inspection, StoreOptions
+from springfield.stores.store import Inspection, PoolStatus, StoreOptions
 
 
 @asynccontextmanager
@@ -42,6 +42,10 @@ class S3Objects:
     async def names(self, prefix: str, after: Name | None, limit: int) -> Sequence[Name]:
         """See Store.names."""
         return await self._listing.names(prefix, after, limit)
+
+    def pool(self) -> PoolStatus:
+        """See Pooled."""
+        return self._bucket.pool()
 
     async def ping(self) -> None:
         """Return when the bucket lists its first key under the prefix."""

@@ -52,6 +52,8 @@ class Handler(RequestHandler):
     _task: "asyncio.Task[Any] | None" = None
     size = 0
     """Bytes of content that were answered."""
+    waited = 0.0
+    """Seconds that the client wished to wait for a change."""
     failure: BaseException | None = None
     """What was answered with a problem."""
     is_abandoned = False
@@ -253,11 +255,11 @@ class Handler(RequestHandler):
         """Log what an operator must know: failures of stores in a line, defects with their trace."""
         match value:
             case StoreError() | UpstreamError():
-                log.warning("%s trace=%s cause=%r", value, self.trace.trace_id, value.__cause__)
+                log.warning("%s cause=%r", value, value.__cause__)
             case SpringfieldError() | HTTPRefusal() | HTTPError():
                 pass
             case _:
-                log.error("defect trace=%s", self.trace.trace_id, exc_info=(typ, value, tb))  # type: ignore[arg-type]
+                log.error("defect", exc_info=(typ, value, tb))  # type: ignore[arg-type]
 
     # In flight.
 

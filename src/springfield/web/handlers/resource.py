@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from email.utils import formatdate
 from urllib.parse import urlencode
 
@@ -72,6 +73,7 @@ class ItemHandler(Handler):
             # Ten thousand may wait: it is awaited right here, as each coroutine has its price, and
             # nobody holds the content that the client has.
             item = item.without_content()
+            started = time.monotonic()
             self.traffic.waiting += 1
             try:
                 found = await self.collection.wait(name, condition, seconds)
@@ -80,6 +82,7 @@ class ItemHandler(Handler):
                 pass
             finally:
                 self.traffic.waiting -= 1
+                self.waited = time.monotonic() - started
             self.clear()  # Date is of the answer, and perhaps the service stops
             self.set_header("Preference-Applied", f"wait={seconds:.0f}")
         self._describe(item)
