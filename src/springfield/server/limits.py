@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class Limits:
     """What one client may take. Sizes are bytes, times are seconds."""
 
+    accepted_at_once: int = 16
+    """Connections that are accepted in one turn of the loop."""
     head_size: int = 64 * 1024
     """Request line and header fields together: 431 beyond it."""
     field_count: int = 100

@@ -67,6 +67,10 @@ class Connection(asyncio.BufferedProtocol, Closable):
         """Act on the deadline, which has passed."""
         raise NotImplementedError
 
+    def retire(self) -> bool:
+        """See Closable."""
+        return False
+
     def end(self) -> None:
         """See Closable: what was written has the time that `outflow` gives it."""
         self._deadline = inf

@@ -22,6 +22,10 @@ class Closable:
         """Act if a deadline is before `now`, by the loop's clock."""
         raise NotImplementedError
 
+    def retire(self) -> bool:
+        """Close if nothing is asked; tell whether a request is still expected to come."""
+        raise NotImplementedError
+
     def end(self) -> None:
         """Close once what was written is taken; a request in flight is given up."""
         raise NotImplementedError
@@ -73,6 +77,10 @@ class Connections:
                 connection.check(now)
         finally:
             self.watch()
+
+    def retire(self) -> int:
+        """Close those that are idle; return how many are to have their first request yet."""
+        return sum(connection.retire() for connection in tuple(self._open))
 
     async def close(self, patience: float) -> None:
         """Close all; answers that are written have `patience` seconds to be taken."""

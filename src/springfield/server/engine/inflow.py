@@ -1,6 +1,9 @@
 """In charge of what was read and not yet parsed, and of reading no more while something waits."""
 
 import asyncio
+import sys
+from fcntl import ioctl
+from termios import FIONREAD
 
 from springfield.server.engine.parser import RequestParser
 
@@ -32,6 +35,16 @@ class Inflow:
     def has_more(self) -> bool:
         """Whether something waits to be parsed."""
         return self._offset < len(self._data)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether something waits in the kernel, or to be parsed."""
+        sock = self._transport.get_extra_info("socket")
+        try:
+            size = int.from_bytes(ioctl(sock.fileno(), FIONREAD, bytes(4)), sys.byteorder)
+        except OSError:  # closed
+            size = 0
+        return size > 0 or self.has_more
 
     def steer(self) -> None:
         """Read on when nothing waits, else stop reading."""

@@ -33,6 +33,7 @@ class WireProtocol(Connection):
         "_exchange",
         "_is_closing",
         "_is_idle",
+        "_is_new",
         "_parser",
         "_rest",
         "inflow",
@@ -47,6 +48,7 @@ class WireProtocol(Connection):
         self._awaited: asyncio.Future[None] | None = None  # what the delegate asked to wait for
         self._discarded = 0
         self._is_idle = True  # until the first byte of a request
+        self._is_new = True  # until its first request has begun
         self._is_closing = False
         self._rest: asyncio.TimerHandle | None = None  # no other request is begun before it
 
@@ -141,7 +143,7 @@ class WireProtocol(Connection):
             self._refuse(refusal_for(error))
 
     def _begin(self, head: Head) -> None:
-        self._is_idle = False
+        self._is_idle = self._is_new = False
         self._deadline = inf
         if head.scheme not in {None, self.context.protocol}:
             raise Refusal(  # RFC 9110, section 7.4
@@ -325,6 +327,15 @@ class WireProtocol(Connection):
         )
         self._transport.set_protocol(lingering)
         lingering.begin(self._discarded + self.inflow.drop())
+
+    def retire(self) -> bool:
+        """See Closable: whoever has just connected, or sends, is to have an answer."""
+        if self._exchange is not None or self._is_closing:
+            return False
+        if self._is_new or not self._is_idle or self.inflow.has_unread:
+            return True
+        self.end()
+        return False
 
     def end(self) -> None:
         """Close once what was written is taken; a request in flight is given up."""

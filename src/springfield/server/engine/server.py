@@ -1,19 +1,23 @@
 """In charge of Springfield's own engine as a whole: its sockets and its connections."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from typing import Any
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
+from springfield.server.acceptor import Acceptor
 from springfield.server.engine.connections import Connections
 from springfield.server.engine.protocol import WireProtocol
 from springfield.server.limits import Limits
 
-BACKLOG = 1024
 TLS_TIMEOUT = 10.0
 """Seconds for a TLS handshake, and for TLS's own goodbye."""
+
+log = logging.getLogger("springfield.server")
 
 
 class HttptoolsServer:
@@ -26,8 +30,9 @@ class HttptoolsServer:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._connections = Connections(delegate, limits)
+        self._limits = limits
         self._tls = tls
-        self._servers: list[asyncio.Server] = []
+        self._opening: set[asyncio.Task[None]] = set()
 
     @property
     def connections(self) -> int:
@@ -35,30 +40,46 @@ class HttptoolsServer:
         return self._connections.count
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept connections on `sockets`, which are bound."""
-        loop = asyncio.get_running_loop()
-        seconds = None if self._tls is None else TLS_TIMEOUT
-        for sock in sockets:
-            create = loop.create_server
-            if sock.family == socket.AF_UNIX:
-                create = loop.create_unix_server  # type: ignore[assignment]
-            server = await create(
-                lambda: WireProtocol(self._connections),
-                sock=sock,
-                ssl=self._tls,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=seconds,
-            )
-            self._servers.append(server)
+        """See Engine."""
+        self._acceptor = Acceptor(self._take, self._limits.accepted_at_once)
+        self._acceptor.start(sockets)
         self._connections.watch()
 
     def stop_listening(self) -> None:
-        """Accept no more; what is answered from now on says `Connection: close`."""
+        """See Engine; what is answered from now on says `Connection: close`."""
         self._connections.is_stopping = True
-        for server in self._servers:
-            server.close()
+        self._acceptor.stop()
+
+    async def close_idle_connections(self, patience: float) -> None:
+        """See Engine."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience
+        while self._connections.retire() or self._opening:
+            if loop.time() >= until:
+                break
+            await asyncio.sleep(0.01)
 
     async def close_all_connections(self) -> None:
-        """Close the connections; requests in flight are given up, answers have a second to go."""
+        """See Engine; answers have a second to go."""
+        for task in self._opening:
+            task.cancel()
         await self._connections.close(patience=1.0)
+
+    def _take(self, connection: socket.socket, _: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._open(connection))
+        self._opening.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        seconds = None if self._tls is None else TLS_TIMEOUT
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: WireProtocol(self._connections),
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=seconds,
+            )
+        except OSError as error:  # it went away, or what it speaks is no TLS
+            log.debug("a connection did not open: %s", error)
+            connection.close()
