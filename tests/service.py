@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,30 @@ class ServiceProcess:
     """`python -m springfield serve` as a process, on a free port unless one is given."""
 
     PROGRAM = ("-m", "springfield")
+    launcher: Sequence[str] = ()
+    """A command that runs the command behind it."""
+    descriptors: Sequence[int] = ()
+    """What the process inherits."""
 
     def __init__(self, directory: Path, *flags: str, **environment: str) -> None:
         self.directory = directory
-        self._arguments = [sys.executable, *self.PROGRAM, "serve", *flags]
+        self._arguments = [*self.launcher, sys.executable, *self.PROGRAM, "serve", *flags]
         if not any(flag.startswith("--port") for flag in flags):
             self._arguments.append("--port=0")
         self._environment = clean_environment(environment)
         self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.log.closed:  # the test did not stop it, and so has failed
+            self.stop(signal.SIGKILL)
 
     def start(self) -> None:
         """Start the process, and wait until it listens."""
@@ -63,6 +80,7 @@ class ServiceProcess:
             stdout=subprocess.PIPE,
             stderr=self.log,
             start_new_session=True,  # no terminal, as in service: SIGHUP reloads
+            pass_fds=self.descriptors,
         )
         assert self.process.stdout is not None
         self.banner = ""
@@ -88,7 +106,9 @@ class ServiceProcess:
             return self.process.wait(timeout=20)
         finally:
             self.process.kill()
-            self.process.communicate()
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process.stdout.close()  # not read to its end: a child may hold it
             self.log.close()
 
     def request(
@@ -135,7 +155,8 @@ def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
     """Return this environment without any setting of Springfield, and `more`."""
     ours = re.compile(r"SPRINGFIELD_|SERVER_PORT|MONGODB_|REDIS_|MYSQL_|AWS_|WEATHER_")
     inherited = {name: value for name, value in os.environ.items() if not ours.match(name)}
-    return {**inherited, "PYTHONWARNINGS": "error", **more}
+    # No test waits for the delay that load balancers need, unless it is about that.
+    return {**inherited, "PYTHONWARNINGS": "error", "SPRINGFIELD_DRAIN_DELAY": "0", **more}
 
 
 @contextlib.contextmanager

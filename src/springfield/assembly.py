@@ -70,6 +70,12 @@ async def open_stores(settings: Settings) -> AsyncIterator[Sequence[OpenStore]]:
         yield opened
 
 
+def import_adapters(settings: Settings) -> None:
+    """Import now what opening the stores would import."""
+    for binding in settings.bindings:
+        catalog.import_adapter(binding.url)
+
+
 def shared_places(bindings: Sequence[Binding]) -> list[str]:
     """Return a warning for each place that two resources would write to."""
     places: dict[str, list[str]] = {}
@@ -113,6 +119,7 @@ async def assemble(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Se
     """
     events = telemetry.events
     async with AsyncExitStack() as stack:
+        # What is flushed at the end comes first: what stores say while they close is not lost.
         sampler = await stack.enter_async_context(_open_traces(settings, events))
         opened = await stack.enter_async_context(open_stores(settings))
         weather = await stack.enter_async_context(_open_weather(settings, events))

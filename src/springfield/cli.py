@@ -21,10 +21,12 @@ from springfield import __version__
 from springfield.assembly import OpenStore, open_stores, shared_places
 from springfield.configuration import LoadedSettings, flag_of, load_settings, shown
 from springfield.errors import Misconfigured, SpringfieldError
+from springfield.observability.log_writer import write_line_by_line
 from springfield.observability.logs import logging_lines
 from springfield.server.admin_client import Address
 from springfield.server.inquiry import inquire
-from springfield.server.lifecycle import CannotStart, run
+from springfield.server.lifecycle import run
+from springfield.server.serving import CannotStart
 from springfield.settings.fields import PREFIX, Shape
 from springfield.settings.mistakes import InvalidSettings
 from springfield.settings.table import Settings
@@ -132,18 +134,17 @@ def _version() -> str:
 def _serve(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
     settings = loaded.settings
 
-    def announce(port: int) -> None:
-        print(_banner(settings, port), flush=True)
-        log.info("started: %s listens on %s port %d", _version(), settings.host, port)
+    def announce(place: str) -> None:
+        print(_banner(settings, place), flush=True)
+        log.info("started: %s listens on %s", _version(), place)
 
-    with logging_lines(settings.log_format, settings.log_level):
-        run(loaded, parsed.load, announce)
+    with logging_lines(settings.log_format, settings.log_level, write_line_by_line):
+        code = run(loaded, parsed.load, announce)
         log.info("stopped")
-    return 0
+    return code
 
 
-def _banner(settings: Settings, port: int) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+def _banner(settings: Settings, place: str) -> str:
     rows = [
         ("flanders", "", "a greeting"),
         ("maggie", "", _weather_source(settings)),
@@ -153,11 +154,12 @@ def _banner(settings: Settings, port: int) -> str:
         path = each.resource if each.kind is Shape.OBJECT else f"{each.resource}/{{name}}"
         rows.append((path, each.kind.value, f"{catalog.product_of(each.url)}  {redact(each.url)}"))
     lines = [f"  /api/v1/{path:<18} {kind:<7} {where}".rstrip() for path, kind, where in rows]
-    scheme = "http" if settings.tls_certificate is None else "https"
+    if not place.startswith("unix:"):
+        place = f"{'http' if settings.tls_certificate is None else 'https'}://{place}"
     mode = " (read-only)" if settings.read_only else ""
     return "\n".join(
         [
-            f"Springfield {__version__} listens on {scheme}://{host}:{port}{mode}",
+            f"Springfield {__version__} listens on {place}{mode}",
             *lines,
             "Ctrl+C stops it.",
         ]

@@ -24,8 +24,8 @@ from springfield.observability.events import (
 from springfield.observability.telemetry import Telemetry, observing
 from springfield.observability.trace_context import trace_context_of
 from springfield.server.engines import EngineName, make_engine
-from springfield.server.lifecycle import watch_connections
 from springfield.server.limits import Limits
+from springfield.server.serving import watch_connections
 from springfield.web.routes import make_app
 
 

@@ -47,7 +47,10 @@ def written(tmp_path: Path) -> Written:
     """Run something, and give the lines that it logged, as JSON."""
 
     def lines_of(work: Callable[[], None]) -> list[dict[str, object]]:
-        with (tmp_path / "log").open("wb") as file, logging_lines("json", "info", file.fileno()):
+        with (
+            (tmp_path / "log").open("wb") as file,
+            logging_lines("json", "info", descriptor=file.fileno()),
+        ):
             work()
         return [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
 

@@ -105,7 +105,7 @@ async def test_a_drain_releases_ten_thousand_before_what_else_is_in_flight(tmp_p
         assert (await heads([slow]))[0].startswith(b"HTTP/1.1 204 ")
         slow[1].close()
         await asyncio.to_thread(service.process.wait, 20)
-    assert f"stopping: {WAITERS + 1} requests in flight" in service.errors()
+    assert f"draining for 0 s: {WAITERS + 1} requests in flight" in service.errors()
     assert "did not finish" not in service.errors()
 
 

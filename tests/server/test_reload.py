@@ -6,9 +6,9 @@ from pathlib import Path
 from springfield.assembly import assemble
 from springfield.configuration import load_settings
 from springfield.observability.telemetry import observing
-from springfield.server.lifecycle import tunables
 from springfield.server.operations import Operations
 from springfield.server.reload import Reloading
+from springfield.server.serving import tunables
 from springfield.settings.fields import is_reloadable
 from springfield.settings.table import Settings
 from springfield.web.admission import Admission

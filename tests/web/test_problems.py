@@ -136,7 +136,10 @@ async def test_a_store_that_is_slow_is_504(kind: type[StoreError], method: str) 
 async def test_a_defect_is_500_and_gives_nothing_away(
     method: str, path: str, tmp_path: Path
 ) -> None:
-    with (tmp_path / "log").open("wb") as file, logging_lines("json", "info", file.fileno()):
+    with (
+        (tmp_path / "log").open("wb") as file,
+        logging_lines("json", "info", descriptor=file.fileno()),
+    ):
         answer = await ask(service_that_fails(RuntimeError("secret")), method, path)
     problem = assert_is_problem(answer, "internal-error", 500)
     assert b"secret" not in answer.body

@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from traceback import TracebackException
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from springfield.observability.events import RequestFinished
 
@@ -47,6 +47,61 @@ class Entry(NamedTuple):
     trace_id: str | None
     exception: TracebackException | None
     """Not the exception itself: that holds the frames, and with them the bodies of requests."""
+
+
+class Writer(Protocol):
+    """What takes lines."""
+
+    dropped: int
+    """Lines that were lost, ever: the queue was full, or nobody could take them."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def put(self, entry: Entry) -> None:
+        """Have a line written, or drop it; never block."""
+
+    def close(self, patience: float) -> None:
+        """Write what is there, for at most `patience` seconds."""
+
+
+MakeWriter = Callable[[Callable[[Entry], str], Callable[[int], Entry], int], Writer]
+"""Makes a writer of what renders a line, what makes the line about dropped ones, and a descriptor."""
+
+
+class LineByLine:
+    """Writes each line at once and drops what nobody takes: for a process that must have no threads."""
+
+    def __init__(self, render: Callable[[Entry], str], descriptor: int) -> None:
+        self.dropped = 0
+        self._render = render
+        self._descriptor = descriptor
+
+    def start(self) -> None:
+        """See Writer."""
+
+    def put(self, entry: Entry) -> None:
+        """See Writer."""
+        line = self._render(entry).encode(errors="backslashreplace")[: PIECE - 1] + b"\n"
+        try:
+            _, writable, _ = select.select([], [self._descriptor], [], 0)
+            if writable:
+                os.write(self._descriptor, line)
+                return
+        except (OSError, ValueError):  # the reader is gone, or the descriptor
+            pass
+        self.dropped += 1
+
+    def close(self, patience: float) -> None:
+        """See Writer."""
+
+
+def write_line_by_line(
+    render: Callable[[Entry], str], told: Callable[[int], Entry], descriptor: int
+) -> Writer:
+    """Make a writer without a thread."""
+    del told
+    return LineByLine(render, descriptor)
 
 
 class LogWriter:

@@ -21,7 +21,7 @@ from springfield.observability.events import (
     RequestFinished,
 )
 from springfield.observability.log_lines import FIELDS, Format, renderer
-from springfield.observability.log_writer import Entry, LogWriter
+from springfield.observability.log_writer import Entry, LogWriter, MakeWriter, Writer
 from springfield.observability.trace_context import current
 
 MESSAGE_LIMIT = 8192
@@ -44,7 +44,7 @@ access = logging.getLogger("springfield.access")
 class Handler(logging.Handler):
     """Hands every record of the standard library's loggers to the writer."""
 
-    def __init__(self, writer: LogWriter) -> None:
+    def __init__(self, writer: Writer) -> None:
         super().__init__()
         self.writer = writer
 
@@ -76,16 +76,19 @@ class Handler(logging.Handler):
 
 @contextmanager
 def logging_lines(
-    form: Format | None, level: str, descriptor: int = STANDARD_ERROR
-) -> Iterator[LogWriter]:
+    form: Format | None,
+    level: str,
+    make_writer: MakeWriter = LogWriter,
+    descriptor: int = STANDARD_ERROR,
+) -> Iterator[Writer]:
     """Have everything that is logged written to `descriptor`, until the context is left.
 
     Without a form it is `console` on a terminal, else `json`. Leaving the context writes what waits,
-    for at most PATIENCE seconds. Starts a thread: enter it after a fork.
+    for at most PATIENCE seconds. A LogWriter starts a thread: enter it after a fork.
     """
     is_terminal = os.isatty(descriptor)
     form = form or ("console" if is_terminal else "json")
-    writer = LogWriter(renderer(form, has_colors=is_terminal), _dropped, descriptor)
+    writer = make_writer(renderer(form, has_colors=is_terminal), _dropped, descriptor)
     root = logging.getLogger()
     before = root.handlers[:], root.level
     root.handlers[:] = [Handler(writer)]

@@ -17,7 +17,7 @@ def on_hangup(
     Under nohup(1) in a terminal it stays ignored, as it was wished.
     """
     loop = asyncio.get_running_loop()
-    if not _has_terminal():
+    if not has_terminal():
         running: set[asyncio.Task[object]] = set()
 
         def begin() -> None:
@@ -36,7 +36,7 @@ def on_hangup(
         loop.add_signal_handler(signal.SIGHUP, end)
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
     """Tell whether there is a controlling terminal; asked at start, since it is what goes away."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))

@@ -18,9 +18,12 @@ class CannotListen(Exception):
     """An address cannot be listened on; the sentence says what to change."""
 
 
-def listen_tcp(host: str, port: int, flags: str = "--") -> list[socket.socket]:
+def listen_tcp(
+    host: str, port: int, flags: str = "--", *, reuse_port: bool = False
+) -> list[socket.socket]:
     """Bind `port` of all addresses of `host` and listen; 0 takes a free one.
 
+    With `reuse_port` others that wish so too may bind the same, and each gets a part of what comes.
     Raises CannotListen, which names the settings whose flags begin with `flags`.
     """
     sockets: list[socket.socket] = []
@@ -30,7 +33,10 @@ def listen_tcp(host: str, port: int, flags: str = "--") -> list[socket.socket]:
             chosen = sockets[0].getsockname()[1] if sockets else port
             try:
                 sock = socket.create_server(
-                    (address[0], chosen, *address[2:]), family=family, backlog=BACKLOG
+                    (address[0], chosen, *address[2:]),
+                    family=family,
+                    backlog=BACKLOG,
+                    reuse_port=reuse_port,
                 )
             except OSError as error:
                 if sockets and error.errno in _NO_SUCH_ADDRESS:

@@ -1,10 +1,11 @@
-"""In charge of the settings of the listener: addresses, the wire engine, TLS, stopping."""
+"""In charge of the settings of serving: addresses, processes, the wire engine, TLS, stopping."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
+from springfield.settings.cores import count_if_auto
 from springfield.settings.fields import Group, Seconds
 
 
@@ -26,6 +27,16 @@ class Serving(Group):
         None,
         description="A unix socket to listen on as well, for this user and group; with a certificate it speaks TLS, too.",
     )
+    reuse_port: bool = Field(
+        default=False,
+        description="Share the port with another running service (SO_REUSEPORT): a new version beside the old one.",
+    )
+    workers: Annotated[int, BeforeValidator(count_if_auto)] = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that serve; from 2 on a supervisor replaces those that die. auto: one a core.",
+    )
     engine: Literal["httptools", "tornado"] = Field(
         "httptools", description="Which wire engine speaks HTTP: our own, or Tornado's HTTPServer."
     )
@@ -40,6 +51,12 @@ class Serving(Group):
     )
     read_only: bool = Field(
         default=False, description="Serve reads alone; every write is answered 405."
+    )
+    drain_delay: float = Field(
+        2.0,
+        ge=0,
+        le=3600,
+        description="Seconds after SIGTERM during which new connections are still served, while readiness fails.",
     )
     shutdown_timeout: Seconds = Field(
         10.0,

@@ -4,6 +4,7 @@ Adapters are imported when they are first opened: boto3 alone takes a third of a
 """
 
 import importlib
+import importlib.util
 import re
 from contextlib import AbstractAsyncContextManager
 from typing import cast
@@ -96,6 +97,15 @@ def open_objects(url: str, options: StoreOptions) -> AbstractAsyncContextManager
     package = _package(url, _OBJECTS_STORES, "objects")
     module = importlib.import_module(f"{package}.objects")
     return cast("AbstractAsyncContextManager[Objects]", module.open_objects(url, options))
+
+
+def import_adapter(url: str) -> None:
+    """Import now what opening a store at `url` would import; opens nothing, starts no thread."""
+    scheme = url.partition(":")[0]
+    package = f"springfield.stores.{(_ITEM_STORES | _OBJECT_STORES)[scheme]}"
+    for module in ("adapter", "object", "objects"):
+        if importlib.util.find_spec(f"{package}.{module}"):
+            importlib.import_module(f"{package}.{module}")
 
 
 def _package(url: str, adapters: dict[str, str], what: str) -> str:

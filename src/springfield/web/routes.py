@@ -55,8 +55,16 @@ class Service:
     """Seconds: the longest deadline that a client can set."""
     dependencies: Sequence[Dependency] = ()
 
+    def drain(self) -> None:
+        """Want no more requests: readiness fails, answers say `Connection: close`, no wait goes on.
+
+        Requests that come all the same are served.
+        """
+        self.traffic.is_draining = True
+        self.release_waiters()
+
     def release_waiters(self) -> None:
-        """Answer everybody who waits for a change: the service stops."""
+        """Answer everybody who waits for a change that nothing has changed."""
         for collection in self.collections:
             collection.watch.release()
 

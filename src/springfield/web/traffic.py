@@ -1,4 +1,4 @@
-"""In charge of counting the requests in flight, so that a stop can wait for them."""
+"""In charge of counting the requests in flight, and of how near the end of serving is."""
 
 import asyncio
 
@@ -11,6 +11,9 @@ class Traffic:
         self.waiting = 0
         """Those in flight that only wait for a change, and take nothing but memory."""
         self.is_draining = False
+        """Whether no more requests are wanted: readiness fails, answers say `Connection: close`."""
+        self.is_stopping = False
+        """Whether nothing is listened on any more, so that no answer may take its time."""
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -30,12 +33,8 @@ class Traffic:
         if not self.in_flight:
             self._quiet.set()
 
-    async def drain(self, timeout: float) -> int:
-        """Wait until nothing is in flight, at most `timeout` seconds; return what still is.
-
-        From now on answers say `Connection: close`.
-        """
-        self.is_draining = True
+    async def finish(self, timeout: float) -> int:
+        """Wait until nothing is in flight, at most `timeout` seconds; return what still is."""
         try:
             async with asyncio.timeout(timeout):
                 await self._quiet.wait()

@@ -70,8 +70,6 @@ class Handler(RequestHandler):
         self.set_header("Server", "springfield")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Traceresponse", self.trace.header)
-        if self.traffic.is_draining:
-            self.set_header("Connection", "close")
 
     def prepare(self) -> Awaitable[None] | None:
         """Refuse what can be refused before the body is read."""
@@ -264,7 +262,9 @@ class Handler(RequestHandler):
     # In flight.
 
     def flush(self, include_footers: bool = False) -> "Future[None]":
-        """Send what was written, and count it."""
+        """Send what was written, and count it; a client that is not to come back is told so."""
+        if self.traffic.is_draining and not self._headers_written:
+            self.set_header("Connection", "close")
         if self.request.method != "HEAD":
             self.size += sum(map(len, self._write_buffer))
         return super().flush(include_footers)

@@ -118,7 +118,7 @@ class ItemHandler(Handler):
         seconds: float = seconds_to_wait(self.request.headers, self.settings["wait_limit"])
         if (left := remaining()) is not None:
             seconds = min(seconds, left)
-        if self.request.method == "HEAD" or not seconds or self.traffic.is_draining:
+        if self.request.method == "HEAD" or not seconds or self.traffic.is_stopping:
             return 0
         return seconds
 

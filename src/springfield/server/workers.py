@@ -1,0 +1,78 @@
+"""In charge of what the supervisor's children are: the workers, which share the listening sockets."""
+
+import gc
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from springfield.assembly import import_adapters
+from springfield.server.admin_front import run_front
+from springfield.server.listener import listening_unix
+from springfield.server.loop import import_event_loop
+from springfield.server.serving import CannotStart, Plan, run_serving
+from springfield.server.supervisor import Supervisor
+from springfield.server.worker import Role, Times
+from springfield.settings.table import Settings
+
+START_TIMEOUT = 60.0
+"""Seconds for a worker to become ready, beside those that its stores may take to answer."""
+STOP_RESERVE = 5.0
+"""Seconds for a worker to stop, beside those of draining: stores are closed in them."""
+
+
+def serve_with_workers(plan: Plan, announce: Callable[[], None]) -> int:
+    """Serve with the workers that are wished for; return the exit code.
+
+    Raises what keeps the workers from starting.
+    """
+    settings, sockets = plan.settings, plan.sockets
+    _import_all(settings)
+    with _runtime_directory() as directory:
+        roles = [
+            Role(f"worker {slot}", partial(_work, plan, directory, slot))
+            for slot in range(settings.workers)
+        ]
+        if sockets.admin:
+            front = partial(run_front, sockets.admin, directory)
+            roles.append(Role("the admin front", front, is_last=True))
+        times = Times(
+            start=START_TIMEOUT + settings.store_timeout,
+            stop=settings.drain_delay + settings.shutdown_timeout + STOP_RESERVE,
+        )
+        return Supervisor(roles, times, announce, sockets.close).run()
+
+
+def _work(plan: Plan, directory: Path, slot: int, ready: Callable[[], None]) -> None:
+    """Be worker number `slot`, whose admin listener is where the front asks for it."""
+    if not plan.sockets.admin:
+        run_serving(replace(plan, is_worker=True), ready)
+        return
+    # While a worker is replaced two processes have its number: the front asks the new one.
+    with listening_unix(directory / f"worker-{slot}.sock", takes_over=True) as admin:
+        sockets = replace(plan.sockets, admin=[admin])
+        run_serving(replace(plan, sockets=sockets, is_worker=True), ready)
+
+
+def _import_all(settings: Settings) -> None:
+    """Import what a worker will need, once for all; then a new one is there in a moment."""
+    import_adapters(settings)
+    import_event_loop()
+    gc.collect()
+    gc.freeze()  # a collection would write to every object, and so copy the memory that is shared
+
+
+@contextmanager
+def _runtime_directory() -> Iterator[Path]:
+    """Make a directory that is this user's alone (mode 0700); raises CannotStart."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="springfield-")
+    except OSError as error:
+        raise CannotStart(
+            f"No directory for temporary files can be written ({error.strerror or error}), and the "
+            "workers need one; set TMPDIR."
+        ) from error
+    with made as directory:
+        yield Path(directory)
