@@ -79,7 +79,8 @@ def test_reports_hold_every_worker_by_its_number(fleet: Fleet) -> None:
         "check", f"--url=http://127.0.0.1:{fleet.front.place}", directory=fleet.directory
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert re.fullmatch(r"live +yes\nready +yes\n", ended.stdout)
+    assert re.match(r"live +yes\nready +yes\n", ended.stdout)
+    assert re.search(r"^worker 1 breaker marges +closed$", ended.stdout, re.MULTILINE)
 
 
 def test_metrics_are_labelled_by_worker_with_one_head_for_each_family(fleet: Fleet) -> None:
@@ -89,7 +90,7 @@ def test_metrics_are_labelled_by_worker_with_one_head_for_each_family(fleet: Fle
     samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
     by_worker = [{s.name for s in samples if s.labels["worker"] == number} for number in ("0", "1")]
     assert by_worker[0] == by_worker[1]
-    assert {"process_resident_memory_bytes", "python_info"} <= by_worker[0]
+    assert {"process_resident_memory_bytes", "springfield_build_info"} <= by_worker[0]
     own = Administration(fleet.directory / "worker-1.sock").get("/metrics").body.decode()
     names = {s.name for family in text_string_to_metric_families(own) for s in family.samples}
     assert by_worker[1] == names | {"springfield_worker_up"}
