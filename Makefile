@@ -26,6 +26,7 @@ format: .venv/dev.stamp ## let ruff write the code's format
 
 lock: .venv/dev.stamp ## resolve the dependencies anew
 	$(LOCK) pyproject.toml requirements/build.in --output-file requirements/run.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra otel --constraints requirements/run.txt --output-file requirements/container.txt
 	$(LOCK) pyproject.toml requirements/build.in requirements/dev.in --extra curl --extra otel --constraints requirements/run.txt --output-file requirements/dev.txt
 
 clean: ## remove the environment and what the tools left
