@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: serve test check format lock clean
+.PHONY: serve test soak check format lock clean
 
 serve: .venv/run.stamp ## start the service on http://localhost:8000
 	@exec $(BIN)/springfield serve
@@ -13,6 +13,9 @@ serve: .venv/run.stamp ## start the service on http://localhost:8000
 test: .venv/dev.stamp ## run every test, against real servers
 	@$(BIN)/python tests/servers/install.py
 	$(BIN)/pytest
+
+soak: .venv/dev.stamp ## load the service for ten minutes (MINUTES=2: two) and see that nothing grows
+	@$(BIN)/python -m tests.soak
 
 check: .venv/dev.stamp ## run the linters, the type checker and the architecture contracts
 	$(BIN)/ruff format --check
