@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from springfield import __version__
-from springfield.errors import Misconfigured, SpringfieldError, Unsuitable
+from springfield.errors import Misconfigured, SpringfieldError, Unsuitable, UpstreamFailed
 from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
@@ -21,9 +21,10 @@ from springfield.observability.metrics import Metrics
 from springfield.observability.telemetry import Telemetry
 from springfield.observability.trace_context import Sampler
 from springfield.resilience.breaker import Breaker
-from springfield.resilience.policy import Dependency, Policy
+from springfield.resilience.policy import Dependency, Limits, Operation, Policy
 from springfield.resources import Collection
 from springfield.settings.fields import Binding, Shape
+from springfield.settings.resilience import WEATHER
 from springfield.settings.table import Settings
 from springfield.stores import catalog
 from springfield.stores.guarded import Guarded, GuardedObject, GuardedObjects, observer
@@ -31,12 +32,20 @@ from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, Expiring, Pooled, StoreOptions
 from springfield.stores.sweeper import sweeping
 from springfield.upstream.cached import Cached, open_cached
-from springfield.upstream.weather import Condition, open_meteo_uri, open_weather
+from springfield.upstream.weather import (
+    CONNECTIONS,
+    Condition,
+    open_meteo_uri,
+    open_weather,
+    unanswered,
+)
 from springfield.web.routes import Service
 from springfield.web.safety import Safety, is_loopback_name
 from springfield.web.traffic import Traffic
 
 log = logging.getLogger("springfield.assembly")
+
+CURRENT = Operation("current")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +131,15 @@ async def assemble(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Se
         # What is flushed at the end comes first: what stores say while they close is not lost.
         sampler = await stack.enter_async_context(_open_traces(settings, events))
         opened = await stack.enter_async_context(open_stores(settings))
-        weather = await stack.enter_async_context(_open_weather(settings, events))
+        upstream = _upstream(settings, events)
+        weather = await stack.enter_async_context(_open_weather(settings, events, upstream.policy))
         for warning in shared_places(settings.bindings):
             log.warning("%s", warning)
         await _greet(opened)
         if not settings.read_only:
             expiring = [each.store for each in opened if hasattr(each.store, "sweep")]
             await stack.enter_async_context(sweeping(cast("list[Expiring]", expiring)))
-        dependencies = [_dependency(each, settings, events) for each in opened]
+        dependencies = [*(_dependency(each, settings, events) for each in opened), upstream]
         for dependency in dependencies:
             stack.push_async_callback(dependency.policy.close)
         service = _service(settings, opened, dependencies, weather, telemetry)
@@ -148,7 +158,9 @@ async def _open_traces(settings: Settings, events: Events) -> AsyncIterator[Samp
 
 
 @asynccontextmanager
-async def _open_weather(settings: Settings, events: Events) -> AsyncIterator[Cached[Condition]]:
+async def _open_weather(
+    settings: Settings, events: Events, policy: Policy
+) -> AsyncIterator[Cached[Condition]]:
     uri = settings.weather_uri or open_meteo_uri(
         settings.weather_latitude, settings.weather_longitude, settings.weather_units
     )
@@ -159,14 +171,34 @@ async def _open_weather(settings: Settings, events: Events) -> AsyncIterator[Cac
     )
     async with (
         open_weather(uri, timeout, settings.weather_client, events) as weather,
-        open_cached(weather.current, lifetime, stale) as cached,
+        open_cached(partial(policy.run, CURRENT, 1, weather.current), lifetime, stale) as cached,
     ):
         yield cached
 
 
+def limits_for(settings: Settings, dependency: str) -> Limits:
+    """Return the numbers of a dependency's policy."""
+    if dependency == WEATHER:
+        return settings.limits_of(WEATHER, settings.weather_timeout, CONNECTIONS)
+    return settings.limits_of(dependency)
+
+
+def _upstream(settings: Settings, events: Events) -> Dependency:
+    policy = Policy(
+        WEATHER,
+        "The weather service",
+        limits_for(settings, WEATHER),
+        events=events,
+        observe=lambda *_: None,  # Weather publishes each attempt by itself, with its trace
+        rejection=unanswered,
+        repeatable=(UpstreamFailed,),
+    )
+    return Dependency(WEATHER, "HTTP", policy)
+
+
 def _dependency(opened: OpenStore, settings: Settings, events: Events) -> Dependency:
     name, product = opened.binding.resource, opened.product
-    limits = settings.limits_of(name)
+    limits = limits_for(settings, name)
     observe = observer(events, name, product)
     policy = Policy(name, f"{product} ({name})", limits, events=events, observe=observe)
     return Dependency(name, product, policy)
@@ -180,7 +212,7 @@ def _service(
     telemetry: Telemetry,
 ) -> Service:
     collections, singles, object_collections = [], [], []
-    for each, dependency in zip(opened, dependencies, strict=True):
+    for each, dependency in zip(opened, dependencies, strict=False):  # the last one is the weather
         name, kind, policy = each.binding.resource, each.binding.kind, dependency.policy
         match kind:
             case Kind():
@@ -218,6 +250,8 @@ def _service(
             "item_limit": _setter("item_limit", [*collections, *bounded]),
             "object_limit": _setter("object_limit", [*singles, *object_collections]),
             "health_timeout": _setter("timeout", [health, critical]),
+            "weather_lifetime": _setter("lifetime", [weather]),
+            "weather_stale": _setter("stale", [weather]),
         },
     )
 

@@ -20,7 +20,7 @@ from springfield.observability.events import (
 )
 from springfield.observability.log_lines import FIELDS, Format, renderer
 from springfield.observability.log_writer import Entry, LogWriter
-from springfield.observability.logs import log_events, logging_lines, set_level
+from springfield.observability.logs import Thresholds, log_events, logging_lines, set_level
 from springfield.observability.trace_context import current, trace_context_of
 
 TRACE = trace_context_of("")
@@ -100,7 +100,7 @@ def test_a_request_is_a_line_with_all_that_is_known_of_it(written: Written) -> N
     events = Events()
 
     def work() -> None:
-        log_events(events, 1.0, 0.25)
+        log_events(events, Thresholds(1.0, 0.25))
         events.publish(finished("/" + "y" * 1000))
 
     (line,) = written(work)
@@ -125,7 +125,7 @@ def test_paths_are_cut(written: Written) -> None:
     events = Events()
 
     def work() -> None:
-        log_events(events, 1.0, 0.25)
+        log_events(events, Thresholds(1.0, 0.25))
         events.publish(finished("y" * 100_000))
         logging.getLogger("test").info("z" * 100_000)
 
@@ -144,7 +144,7 @@ def test_a_slow_request_is_a_warning_unless_its_client_wished_to_wait(written: W
     events = Events()
 
     def work() -> None:
-        log_events(events, 1.0, 0.25)
+        log_events(events, Thresholds(1.0, 0.25))
         set_level("warning")
         events.publish(finished("/quick", 0.9))
         events.publish(finished("/slow", 1.1))
@@ -158,7 +158,7 @@ def test_a_blocked_loop_is_logged_with_its_stack_and_its_end(written: Written) -
     events = Events()
 
     def work() -> None:
-        log_events(events, 1.0, 0.25)
+        log_events(events, Thresholds(1.0, 0.25))
         events.publish(LoopTurned(0.2))
         events.publish(LoopBlocked(0.3, "in the_culprit"))
         events.publish(LoopTurned(2.5))

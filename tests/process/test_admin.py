@@ -316,13 +316,13 @@ def test_check_asks_a_running_service(service: ServiceProcess, admin: Administra
     for url in (f"unix:{admin.place}", f"http://localhost:{admin_port_of(service)}"):
         ended = springfield("check", "--url", url, directory=directory)
         assert (ended.returncode, ended.stderr) == (0, "")
-        assert re.fullmatch(r"live +yes\nready +yes\n(breaker \w+ +closed\n){4}", ended.stdout)
+        assert re.fullmatch(r"live +yes\nready +yes\n(breaker \w+ +closed\n){5}", ended.stdout)
     admin.json("/drain", "POST")
     ended = springfield("check", "--url", f"unix:{admin.place}", directory=directory)
     admin.json("/drain", "DELETE")
     assert ended.returncode == 1
     assert re.fullmatch(
-        r"live +yes\nready +NO: The service is draining.\n(breaker \w+ +closed\n){4}", ended.stdout
+        r"live +yes\nready +NO: The service is draining.\n(breaker \w+ +closed\n){5}", ended.stdout
     )
 
 

@@ -64,6 +64,26 @@ def test_a_limit_changes_while_requests_are_served(
     assert (waited.status, waited.headers.get("preference-applied")) == (304, None)
 
 
+def test_policies_change_while_requests_are_served(tmp_path: Path, file: Path) -> None:
+    nowhere = "--marges-url=redis://127.0.0.1:1/0"
+    with running(tmp_path, f"--config={file}", "--admin-socket=a", nowhere) as service:
+        admin = Administration(tmp_path / "a")
+        file.write_text(
+            "attempts = 1\nslow_request = 0.000001\n[policies.marges]\n"
+            "breaker_failures = 1\nbreaker_cooldown = 600\n"
+        )
+        changed = admin.json("/reload", "POST")["changed"]
+        assert sorted(changed) == ["attempts", "item_limit", "policies", "slow_request"]
+        wait_for(lambda: service.get("/api/v1/marges/x").headers["retry-after"] > "500")
+        states = {each["dependency"]: each["state"] for each in admin.json("/breakers")["breakers"]}
+        assert (states["marges"], states["lisas"]) == ("open", "closed")
+        assert service.get("/api/v1/flanders").status == 200
+        slow = (
+            '"level": "warning", "event": "request", "method": "GET", "route": "/api/v1/flanders"'
+        )
+        wait_for(lambda: slow in service.errors())
+
+
 def test_what_is_taken_out_of_the_file_has_its_default_again(
     service: ServiceProcess, admin: Administration, file: Path
 ) -> None:

@@ -8,7 +8,7 @@ from springfield.configuration import load_settings
 from springfield.observability.telemetry import observing
 from springfield.server.operations import Operations
 from springfield.server.reload import Reloading
-from springfield.server.serving import tunables
+from springfield.server.serving import POLICIES, tunables
 from springfield.settings.fields import is_reloadable
 from springfield.settings.table import Settings
 from springfield.web.admission import Admission
@@ -36,5 +36,6 @@ async def test_somebody_takes_every_reloadable_setting(tmp_path: Path) -> None:
         service = await stack.enter_async_context(assemble(loaded.settings, telemetry))
         app = make_app(service)
         admission = Admission(app, service.traffic, service.events, loaded.settings.max_requests)
-        reloading.tell(tunables(service, app, admission))
+        reloading.tell(tunables(service, app, admission, telemetry))
+        reloading.tell(dict.fromkeys(POLICIES, lambda _: None))
         assert set(reloading.taken) == RELOADABLE

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from traceback import TracebackException
 
@@ -117,7 +118,15 @@ def lines_dropped() -> int:
     return 0 if handler is None else handler.writer.dropped
 
 
-def log_events(events: Events, slow_request: float, blocked_loop: float) -> None:
+@dataclass
+class Thresholds:
+    """From when on something is worth a warning; in seconds. May be changed at any time."""
+
+    slow_request: float
+    blocked_loop: float
+
+
+def log_events(events: Events, thresholds: Thresholds) -> None:
     """Log from now on what happens. Enter `logging_lines` before it.
 
     A request that takes `slow_request` seconds is a warning, as is a loop that does not turn for
@@ -126,13 +135,13 @@ def log_events(events: Events, slow_request: float, blocked_loop: float) -> None
     put = _puts()
 
     def log_request(event: RequestFinished) -> None:
-        is_slow = event.seconds - event.waited >= slow_request
+        is_slow = event.seconds - event.waited >= thresholds.slow_request
         level = logging.WARNING if is_slow else logging.INFO
         if access.isEnabledFor(level):
             put(Entry(time.time(), level, access.name, _slim(event), event.trace.trace_id, None))
 
     def log_turn(event: LoopTurned) -> None:
-        if event.lag >= blocked_loop:
+        if event.lag >= thresholds.blocked_loop:
             log_event(logging.WARNING, "springfield.loop", event)
 
     def log_event(level: int, logger: str, event: object) -> None:

@@ -6,16 +6,16 @@ What is entered in one `AsyncExitStack` is left in the opposite order.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from tornado.web import Application
 
-from springfield.assembly import assemble
+from springfield.assembly import assemble, limits_for
 from springfield.observability.logs import logging_lines
 from springfield.observability.metrics import Metrics
-from springfield.observability.telemetry import observing
+from springfield.observability.telemetry import Telemetry, observing
 from springfield.server.admin import admin_safety, administering
 from springfield.server.engines import Engine, make_engine
 from springfield.server.hangup import on_hangup
@@ -34,6 +34,18 @@ from springfield.web.admission import Admission
 from springfield.web.routes import Service, make_app
 
 SERVING = "Serving."
+
+POLICIES = (
+    "call_timeout",
+    "attempts",
+    "retry_budget",
+    "breaker_failures",
+    "breaker_cooldown",
+    "queue_limit",
+    "queue_timeout",
+    "policies",
+)
+"""The settings that policies are made of."""
 
 
 class CannotStart(Exception):
@@ -83,7 +95,7 @@ async def serve(plan: Plan, started: Callable[[], None]) -> None:
             admin = make_admin_app(operations.admin(admin_safety(sockets.admin)))
             await stack.enter_async_context(administering(sockets.admin, admin))
             service = await stack.enter_async_context(assemble(settings, telemetry))
-            engine = _engine(plan, service, reloading)
+            engine = _engine(plan, service, reloading, telemetry)
             watch_connections(telemetry.metrics, engine)
             await stack.enter_async_context(_serving(engine, plan, service, stop))
             operations.service = service
@@ -108,7 +120,7 @@ async def _serving(engine: Engine, plan: Plan, service: Service, stop: Stop) -> 
         )
 
 
-def _engine(plan: Plan, service: Service, reloading: Reloading) -> Engine:
+def _engine(plan: Plan, service: Service, reloading: Reloading, telemetry: Telemetry) -> Engine:
     settings, certificate = plan.settings, reloading.certificate
     try:
         trusted = TrustedProxies.parse(settings.trusted_proxies)
@@ -116,7 +128,8 @@ def _engine(plan: Plan, service: Service, reloading: Reloading) -> Engine:
         raise CannotStart(str(error)) from error
     app = make_app(service)
     admission = Admission(app, service.traffic, service.events, settings.max_requests)
-    reloading.tell(tunables(service, app, admission))
+    reloading.tell(tunables(service, app, admission, telemetry))
+    reloading.tell(dict.fromkeys(POLICIES, partial(_adjust, service, reloading)))
     reloading.open()
     limits = Limits(accepted_at_once=1) if plan.is_worker else Limits()
     tls = None if certificate is None else certificate.context
@@ -124,14 +137,30 @@ def _engine(plan: Plan, service: Service, reloading: Reloading) -> Engine:
 
 
 def tunables(
-    service: Service, app: Application, admission: Admission
+    service: Service, app: Application, admission: Admission, telemetry: Telemetry
 ) -> Mapping[str, Callable[[Any], None]]:
     """Return who takes new values of settings, by the setting's name."""
     return {
         **service.tunables,
         "wait_limit": partial(app.settings.__setitem__, "wait_limit"),
+        "request_timeout_limit": partial(app.settings.__setitem__, "request_timeout_limit"),
         "max_requests": partial(setattr, admission, "limit"),
+        "slow_request": partial(setattr, telemetry.thresholds, "slow_request"),
     }
+
+
+def _adjust(service: Service, reloading: Reloading, _: object) -> None:
+    """Give every policy the numbers that hold now; a store keeps its timeout and its pool."""
+    for dependency in service.dependencies:
+        policy = dependency.policy
+        limits = limits_for(reloading.settings, dependency.name)
+        policy.adjust(
+            replace(
+                limits,
+                attempt_timeout=policy.limits.attempt_timeout,
+                concurrency=policy.limits.concurrency,
+            )
+        )
 
 
 def watch_connections(metrics: Metrics, engine: Engine) -> None:

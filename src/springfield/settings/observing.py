@@ -30,7 +30,7 @@ class Observing(Group):
         None,
         description="The form of log lines; console on a terminal and json elsewhere if not set.",
     )
-    slow_request: Seconds = Field(
+    slow_request: Seconds = reloadable(
         1.0, description="Seconds from which on a request is logged as a warning."
     )
     blocked_loop: Seconds = Field(

@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 
 from springfield.resilience.policy import Limits
 from springfield.settings.bounds import Bounds
-from springfield.settings.fields import Seconds, json_table
+from springfield.settings.fields import Seconds, json_table, reloadable
 
 WEATHER = "weather"
 """The dependency that is no resource."""
@@ -46,33 +46,35 @@ class PolicySettings(BaseModel):
 class Resilience(Bounds):
     """How failures of a dependency are met."""
 
-    call_timeout: Seconds | None = Field(
+    call_timeout: Seconds | None = reloadable(
         None,
         description="Seconds that a call may take with its retries and its wait in the queue; store_timeout and queue_timeout together when it is not set.",
     )
-    attempts: Attempts = Field(
+    attempts: Attempts = reloadable(
         3, description="How often a call is tried when its failure proves that nothing was done."
     )
-    retry_budget: Share = Field(
+    retry_budget: Share = reloadable(
         0.2, description="Retries a call, at most, over all calls to a store: 0.2 allows a fifth."
     )
-    breaker_failures: Failures = Field(
+    breaker_failures: Failures = reloadable(
         5,
         description="Failures in a row, for a second and more, after which a store is not asked.",
     )
-    breaker_cooldown: Seconds = Field(
+    breaker_cooldown: Seconds = reloadable(
         2.0, description="Seconds until a store that is not asked is tried with one call."
     )
-    queue_limit: Queue = Field(
+    queue_limit: Queue = reloadable(
         1024, description="Calls that may wait for one of the connections to each store."
     )
-    queue_timeout: Seconds = Field(5.0, description="Seconds that a call may wait for it.")
-    request_timeout_limit: Seconds = Field(
+    queue_timeout: Seconds = reloadable(5.0, description="Seconds that a call may wait for it.")
+    request_timeout_limit: Seconds = reloadable(
         300.0, description="The longest deadline that a client can set with X-Request-Timeout."
     )
-    policies: Annotated[dict[str, PolicySettings], NoDecode, BeforeValidator(json_table)] = Field(
-        default_factory=dict,
-        description="What differs for one resource, or for weather: a table [policies.NAME] with any of store_timeout, pool_size, call_timeout, attempts, retry_budget, breaker_failures, breaker_cooldown, queue_limit, queue_timeout; in the environment a JSON object.",
+    policies: Annotated[dict[str, PolicySettings], NoDecode, BeforeValidator(json_table)] = (
+        reloadable(
+            {},
+            description="What differs for one resource, or for weather: a table [policies.NAME] with any of store_timeout, pool_size, call_timeout, attempts, retry_budget, breaker_failures, breaker_cooldown, queue_limit, queue_timeout; in the environment a JSON object. store_timeout and pool_size take a restart.",
+        )
     )
 
     def of(self, dependency: str, setting: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field
 
-from springfield.settings.fields import Group, Seconds
+from springfield.settings.fields import Group, Seconds, reloadable
 
 
 def _http_client(name: str) -> str:
@@ -39,13 +39,13 @@ class Upstream(Group):
         "fahrenheit", description="The units to ask Open-Meteo for."
     )
     weather_timeout: Seconds = Field(5.0, description="Seconds that the upstream may take.")
-    weather_lifetime: float = Field(
+    weather_lifetime: float = reloadable(
         60.0,
         ge=0,
         le=86400,
         description="Seconds that the weather is fresh; 0 asks the upstream for every request.",
     )
-    weather_stale: float = Field(
+    weather_stale: float = reloadable(
         3600.0,
         ge=0,
         le=604800,

@@ -58,8 +58,8 @@ class Cached(Generic[T]):
         self, operation: Callable[[], Coroutine[Any, Any, T]], lifetime: float, stale: float
     ) -> None:
         self._operation = operation
-        self._lifetime = lifetime
-        self._stale = stale
+        self.lifetime = lifetime
+        self.stale = stale
         self._flight = SingleFlight(self._refresh, "upstream refresh")
         self._kept: _Kept[T] | None = None
         self._failed: asyncio.Task[T] | None = None
@@ -98,22 +98,22 @@ class Cached(Generic[T]):
         if self._kept is None:
             return None
         age = time.monotonic() - self._kept.arrived
-        if age > self._lifetime + self._stale:
+        if age > self.lifetime + self.stale:
             self._kept = None
             return None
-        return Reading(self._kept.value, age, self._lifetime - age)
+        return Reading(self._kept.value, age, self.lifetime - age)
 
     def _landed(
         self, flight: "asyncio.Task[T]", forwarded: Literal["miss", "stale"] | None = None
     ) -> Reading[T]:
-        return Reading(flight.result(), 0.0, self._lifetime, forwarded)
+        return Reading(flight.result(), 0.0, self.lifetime, forwarded)
 
     async def _refresh(self) -> T:
         try:
             value = await self._operation()
         except SpringfieldError as error:
             self._failed = asyncio.current_task()
-            self._asked_again = time.monotonic() + (RETRY_PAUSE if self._lifetime else 0)
+            self._asked_again = time.monotonic() + (RETRY_PAUSE if self.lifetime else 0)
             if self._read() is not None:  # else each request says so itself
                 log.warning("an old answer is served: %s cause=%r", error, error.__cause__)
             raise

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from springfield.errors import UpstreamFailed, UpstreamTooSlow
+from springfield.errors import UpstreamError, UpstreamFailed, UpstreamTooSlow
 from springfield.observability.events import Events, UpstreamCallFinished
 from springfield.observability.trace_context import TraceContext, current, trace_context_of
 
@@ -135,6 +135,12 @@ class Weather:
 
     def _too_slow(self) -> UpstreamTooSlow:
         return UpstreamTooSlow(f"The weather service did not answer within {self._timeout:g} s.")
+
+
+def unanswered(detail: str, *, slow: bool = False, retry_after: float = 1.0) -> UpstreamError:
+    """Return the error of a call that was not tried, or not waited for."""
+    del retry_after
+    return UpstreamTooSlow(detail) if slow else UpstreamFailed(detail)
 
 
 @asynccontextmanager

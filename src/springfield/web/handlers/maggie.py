@@ -2,6 +2,7 @@
 
 import math
 
+from springfield.resilience.deadline import remaining
 from springfield.upstream.cached import Cached, Reading
 from springfield.upstream.weather import Condition
 from springfield.web.handlers.base import Handler
@@ -18,7 +19,7 @@ class MaggieHandler(Handler):
 
     async def get(self) -> None:
         """Say what the weather is, in a sentence, and in the headers how old that is."""
-        reading = await self.weather.get()
+        reading = await self.weather.get(remaining())
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
         self.set_header("Cache-Status", cache_status(reading))
