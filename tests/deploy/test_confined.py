@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import sysconfig
 import urllib.request
 from pathlib import Path
 
-from tests.servers.missing import ServerMissing, report_missing
+from tests.namespaces import require_namespaces
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,8 +37,7 @@ exec setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs \
 
 
 def test_it_serves_as_nobody_with_everything_read_only_but_its_data() -> None:
-    if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        report_missing(ServerMissing("It takes root, unshare and setpriv (util-linux)."))
+    require_namespaces("--mount")
     environment = {
         "PATH": os.environ["PATH"],
         "SOURCE": str(ROOT / "src"),

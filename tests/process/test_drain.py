@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.namespaces import require_namespaces
 from tests.process.crowd import Crowd
 from tests.process.outside import children_of, is_listening
 from tests.service import ServiceProcess, running, wait_for
@@ -172,7 +173,7 @@ def test_when_no_descriptors_are_left_others_are_served_later(tmp_path: Path, en
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_as_process_1_of_a_container_it_obeys_and_reaps(tmp_path: Path, workers: str) -> None:
     """Process 1 has no default action for any signal, and orphans are its children."""
-    require_namespaces()
+    require_namespaces("--pid", "--fork", "--mount-proc")
     with InNamespace(tmp_path, f"--workers={workers}") as service:
         (first,) = children_of(service.process.pid)
         assert f"NSpid:\t{first}\t1\n" in Path(f"/proc/{first}/status").read_text()
@@ -186,15 +187,6 @@ def test_as_process_1_of_a_container_it_obeys_and_reaps(tmp_path: Path, workers:
 
 class InNamespace(ServiceProcess):
     launcher = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
-
-
-def require_namespaces() -> None:
-    if os.system("unshare --pid --fork --mount-proc true 2>/dev/null") == 0:
-        return
-    reason = "NOT TESTED: process 1 of a container; it takes root and unshare(1)"
-    if os.environ.get("CI") and os.geteuid() == 0:
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def orphans_of(pid: int) -> int:
