@@ -122,5 +122,5 @@ def test_the_container_file_copies_what_exists_and_sets_what_is_known() -> None:
     final = {step["instruction"]: step["value"] for step in stages[-1]}
     assert final["USER"] == "10001:10001"
     assert set(re.findall(r"SPRINGFIELD_\w+", final["ENV"])) <= SETTINGS
-    assert final["EXPOSE"] == "8000 8001"
+    assert final["EXPOSE"] == "8000 9000"
     assert "--url" in final["HEALTHCHECK"]
