@@ -419,7 +419,6 @@ CASES: Sequence[Case] = (*ORDINARY, *CONNECTIONS, *BODIES, *FRAMING, *HEADS)
 
 TORNADO: Mapping[str, str] = {
     "Connection: close among others": "200 open",
-    "the handler closes": "200 200 open",
     "HTTP/1.0 with keep-alive, no length": "no end",
     "Upgrade and close, with a body": "200 open",
     "Upgrade and close, with chunks": "200 open",

@@ -49,7 +49,10 @@ def test_a_head_that_comes_byte_by_byte_is_read_alike(own: Served) -> None:
             with contextlib.suppress(ConnectionResetError, BrokenPipeError):
                 for byte in case.sent:
                     sock.sendall(bytes([byte]))
-            answer = Reader(sock).answer(case.method)
+            reader = Reader(sock)
+            answer = reader.answer(case.method)
+            if answer is not None and answer.status == 100:  # the body was not there yet
+                answer = reader.answer(case.method)
             assert answer is not None, case.name
             assert str(answer.status) == case.outcome.split()[0], case.name
 

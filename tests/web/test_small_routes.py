@@ -198,16 +198,23 @@ def test_a_refusal_does_not_end_the_connection(service: ServiceProcess) -> None:
     with contextlib.closing(connection):
         connection.connect()
         sock = connection.sock
-        for method, path, status in [
-            ("GET", "/nowhere", 404),
-            ("DELETE", "/api/v1/flanders", 405),
-            ("GET", "/api/v1/homers/%zz", 400),
-            ("GET", "/api/v1/flanders", 200),
+        for method, path, body, status in [
+            ("GET", "/nowhere", None, 404),
+            ("TRACE", "/nowhere", None, 404),
+            ("POST", "/nowhere", b"{}", 404),
+            ("DELETE", "/api/v1/flanders", None, 405),
+            ("PROPFIND", "/api/v1/flanders", None, 405),
+            ("PUT", "/api/v1/flanders", b"x", 405),
+            ("GET", "/api/v1/homers/%zz", None, 400),
+            ("PUT", "/api/v1/lisas/x?ttl=0", b"x", 400),
+            ("PUT", "/api/v1/lisas/x", b"x" * 2_000_000, 413),
+            ("PUT", "/api/v1/lisas/x", iter([b"x" * 2_000_000]), 413),
+            ("GET", "/api/v1/flanders", None, 200),
         ]:
-            connection.request(method, path)
+            connection.request(method, path, body, encode_chunked=True)
             answer = connection.getresponse()
             answer.read()
-            assert (answer.status, connection.sock) == (status, sock)
+            assert (answer.status, connection.sock) == (status, sock), (method, path)
 
 
 def test_what_follows_an_answer_that_closes_is_not_done(service: ServiceProcess) -> None:
@@ -216,16 +223,13 @@ def test_what_follows_an_answer_that_closes_is_not_done(service: ServiceProcess)
         sock.settimeout(10)
         sock.sendall(
             b"PUT /api/v1/lisas/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/xml\r\n"
-            b"Content-Length: 3\r\n\r\nabcDELETE /api/v1/lisas/victim HTTP/1.1\r\n"
-            b"Host: localhost\r\n\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+            b"abcDELETE /api/v1/lisas/victim HTTP/1.1\r\nHost: localhost\r\n\r\n"
         )
         received = b""
-        while b"\r\n\r\n" not in received:
-            received += sock.recv(65536)
-        assert received.startswith(b"HTTP/1.1 415 ")
-        sock.shutdown(socket.SHUT_WR)
         while more := sock.recv(65536):
             received += more
-    head = received.partition(b"\r\n\r\n")[0]
-    is_alive = service.get("/api/v1/lisas/victim").status == 200
-    assert is_alive or b"Connection: close" not in head
+    assert received.startswith(b"HTTP/1.1 415 ")
+    assert b"\r\nConnection: close\r\n" in received
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert service.get("/api/v1/lisas/victim").status == 200

@@ -13,6 +13,7 @@ from tornado.iostream import IOStream, SSLIOStream
 from tornado.netutil import ssl_wrap_socket
 
 from springfield.server.acceptor import Acceptor
+from springfield.server.closing import EndingConnections
 from springfield.server.engine.server import HttptoolsServer
 from springfield.server.limits import Limits
 from springfield.server.proxy import BehindProxies, TrustedProxies
@@ -63,7 +64,7 @@ class TornadoServer:
         self._tls = tls
         self._last_taken = 0.0
         self._server = HTTPServer(
-            delegate,
+            EndingConnections(delegate),
             ssl_options=tls,
             # Handlers answer 413 by themselves; Tornado's own limit would send a bare 400.
             max_body_size=2**62,

@@ -23,7 +23,7 @@ def report(finished: RequestHandler) -> None:
             CLIENT_CLOSED_REQUEST if handler.is_abandoned else handler.get_status(),
             handler.size,
             request.request_time(),
-            handler.trace,
+            handler.trace_context,
             scheme=request.protocol,
             error=handler.failure,
             client=request.remote_ip or "",

@@ -31,6 +31,14 @@ sending: closing a socket with unread data resets the connection, and the answer
 STRAY_BODY_LIMIT = 64 * 1024
 """Bytes of a body where a body means nothing, as with GET: it is read away up to this size."""
 
+# Those that llhttp knows, most of them of WebDAV.
+_METHODS = """
+GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE
+MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH SOURCE
+SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE
+"""
+KNOWN_METHODS: Any = tuple(_METHODS.split())
+
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -42,6 +50,7 @@ class Handler(RequestHandler):
     """A handler whose every error is a problem, and whose body has a limit."""
 
     METHODS: tuple[str, ...] = ("GET", "HEAD", "OPTIONS")
+    SUPPORTED_METHODS = KNOWN_METHODS  # Tornado refuses others in a way that ends its connection
     body_limit = 0
     """Bytes; a subclass that takes bodies sets its own."""
 
@@ -69,15 +78,17 @@ class Handler(RequestHandler):
         """Say as little about the server as the standard allows, and forbid guessing types."""
         self.set_header("Server", "springfield")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Traceresponse", self.trace.header)
+        self.set_header("Traceresponse", self.trace_context.header)
 
     def prepare(self) -> Awaitable[None] | None:
         """Refuse what can be refused before the body is read."""
         del self.ui  # for templates, of which there are none; ten thousand requests may wait
         self._in_flight = True
         self.traffic.begin()
-        current.set(self.trace)
-        self.events.publish(RequestStarted(self.request.method or "", self.route, self.trace))
+        current.set(self.trace_context)
+        self.events.publish(
+            RequestStarted(self.request.method or "", self.route, self.trace_context)
+        )
         self._task = asyncio.current_task()
         try:
             self._check()
@@ -112,8 +123,7 @@ class Handler(RequestHandler):
         if seconds is not None:
             deadline.set(asyncio.get_running_loop().time() + seconds)
         self.check_request()
-        length = self.request.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._limit:
+        if self._declared > self._limit:
             raise too_large(self._limit)
         if method not in READS:
             if safety.read_only:
@@ -121,6 +131,12 @@ class Handler(RequestHandler):
                     "read-only", "The service was started read-only.", {"Allow": self.allowed}
                 )
             self.check_write()
+
+    @property
+    def _declared(self) -> int:
+        """Bytes of the body, where the client says it."""
+        length = self.request.headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() else 0
 
     @property
     def _limit(self) -> int:
@@ -185,8 +201,10 @@ class Handler(RequestHandler):
         self.set_header("Content-Length", sum(len(part) for part in self._write_buffer))
         # Our engine reads the rest away by itself. A client that waits for 100 sends no body, and no
         # 100 may follow the answer.
-        if "Expect" in self.request.headers or getattr(self.request.connection, "lingers", False):
+        is_expecting = "Expect" in self.request.headers
+        if is_expecting or self._declared > LINGER:
             self.set_header("Connection", "close")
+        if is_expecting or getattr(self.request.connection, "lingers", False):
             _ = self.finish()
         else:  # the body is read away, and the connection lives on
             self.flush().add_done_callback(self._landed)
@@ -212,7 +230,7 @@ class Handler(RequestHandler):
         return value.decode(errors="surrogateescape")
 
     @property
-    def trace(self) -> TraceContext:
+    def trace_context(self) -> TraceContext:
         """The ids under which logs and traces speak of this request."""
         if self._trace is None:
             headers = self.request.headers
@@ -242,7 +260,7 @@ class Handler(RequestHandler):
             self.set_header("Allow", self.allowed)
         self.set_header("Content-Type", MEDIA_TYPE)
         self.set_header("Cache-Control", "no-store")
-        self.write(problem.body(self.request.path, self.trace.trace_id))
+        self.write(problem.body(self.request.path, self.trace_context.trace_id))
 
     def log_exception(
         self,
@@ -309,7 +327,7 @@ class ServerHandler(Handler):
 class NotFoundHandler(Handler):
     """Answers whatever no route matches."""
 
-    METHODS = tuple(RequestHandler.SUPPORTED_METHODS)
+    METHODS = KNOWN_METHODS
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """See Handler: a method that Tornado does not know is not what is wrong here."""
