@@ -196,3 +196,32 @@ def orphans_of(pid: int) -> int:
         with contextlib.suppress(OSError):  # it is gone
             found += b"springfield" not in Path(f"/proc/{child}/cmdline").read_bytes()
     return found
+
+
+@pytest.mark.parametrize("engine", ["httptools", "tornado"])
+def test_what_was_sent_behind_the_last_answer_of_a_connection_is_not_done(
+    tmp_path: Path, engine: str
+) -> None:
+    with ServiceProcess(tmp_path, f"--engine={engine}") as service:
+        service.post("/api/v1/lisas/watched", b"old")
+        tag = service.get("/api/v1/lisas/watched").headers["etag"].encode()
+        with socket.create_connection(("127.0.0.1", service.port)) as client:
+            client.settimeout(10)
+            client.sendall(
+                b"GET /api/v1/lisas/watched HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: "
+                + tag
+                + b"\r\nPrefer: wait=30\r\n\r\n"
+                b"PUT /api/v1/lisas/behind HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nsax"
+            )
+            assert service.get("/api/v1/flanders").status == 200
+            service.process.send_signal(signal.SIGTERM)
+            received = b""
+            with contextlib.suppress(ConnectionResetError):
+                while more := client.recv(65536):
+                    received += more
+        assert service.stop(None) == 0
+    assert received.startswith(b"HTTP/1.1 304 ")
+    assert b"\r\nConnection: close\r\n" in received
+    assert received.count(b"HTTP/1.1 ") == 1
+    with running(tmp_path) as service:
+        assert service.get("/api/v1/lisas/behind").status == 404
