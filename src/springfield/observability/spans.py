@@ -5,7 +5,7 @@ Knows no tracing library. HTTP conventions are the stable ones (1.23), database'
 
 import time
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPMethod
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ class Span(NamedTuple):
     """The attributes of what went wrong."""
     is_server: bool = False
     """Whether the work was asked of us; else we asked for it."""
+    links: Sequence[TraceContext] = ()
+    """Other requests that it was done for."""
 
 
 def of_request(event: RequestFinished) -> Span:
@@ -62,8 +64,13 @@ def of_request(event: RequestFinished) -> Span:
     )
 
 
-def of_store_call(event: StoreCallFinished, request: TraceContext) -> Span:
-    """Return the span of a call on behalf of `request`; its batch size is told even if it is one."""
+def of_store_call(
+    event: StoreCallFinished, request: TraceContext, others: Sequence[TraceContext] = ()
+) -> Span:
+    """Return the span of a call on behalf of `request` and `others`.
+
+    Its batch size is told even if it is one.
+    """
     attributes: dict[str, str | int | bool] = {
         "db.system.name": event.product.lower(),
         "db.operation.name": event.operation,
@@ -71,7 +78,7 @@ def of_store_call(event: StoreCallFinished, request: TraceContext) -> Span:
         "springfield.resource": event.resource,
     }
     name = f"{event.operation} {event.resource}"
-    return _call(name, request.child(), attributes, event)
+    return _call(name, request.child(), attributes, event)._replace(links=others)
 
 
 def of_upstream_call(event: UpstreamCallFinished) -> Span:

@@ -5,7 +5,7 @@ Every request has them, with or without tracing.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -52,6 +52,9 @@ class TraceContext(NamedTuple):
 
 current: ContextVar[TraceContext | None] = ContextVar("current", default=None)
 """That of the request in whose context code runs."""
+
+sharing: ContextVar[Sequence[TraceContext]] = ContextVar("sharing", default=())
+"""Those of the other recorded requests that one call is made for, if there are any."""
 
 
 Sampler = Callable[[TraceContext], bool]

@@ -19,7 +19,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    TraceState,
+)
 from opentelemetry.trace import set_span_in_context as within
 from opentelemetry.trace.status import Status, StatusCode
 
@@ -30,7 +37,7 @@ from springfield.observability.events import (
     UpstreamCallFinished,
 )
 from springfield.observability.spans import Span, of_request, of_store_call, of_upstream_call
-from springfield.observability.trace_context import Sampler, TraceContext, current
+from springfield.observability.trace_context import Sampler, TraceContext, current, sharing
 
 FLUSH_TIMEOUT = 3.0
 """Seconds that the last spans may take when the service stops."""
@@ -104,7 +111,7 @@ class Traces:
     def _store_call(self, event: StoreCallFinished) -> None:
         request = current.get()
         if request is not None and request.is_sampled:
-            self._record(of_store_call(event, request))
+            self._record(of_store_call(event, request, sharing.get()))
 
     def _upstream_call(self, event: UpstreamCallFinished) -> None:
         if event.trace.is_sampled:
@@ -118,6 +125,7 @@ class Traces:
             _parent_of(trace, is_remote=work.is_server),
             SpanKind.SERVER if work.is_server else SpanKind.CLIENT,
             work.attributes,
+            [Link(_span_context(each, each.span_id, is_remote=False)) for each in work.links],
             start_time=work.end - int(work.seconds * 1e9),
         )
         if work.failure is not None:
@@ -156,7 +164,11 @@ def _parent_of(trace: TraceContext, *, is_remote: bool) -> Context:
     """Return the context of the parent; an empty one without a parent."""
     if trace.parent_id is None:
         return Context()
+    part = _span_context(trace, trace.parent_id, is_remote=is_remote)
+    return within(NonRecordingSpan(part), Context())
+
+
+def _span_context(trace: TraceContext, span_id: str, *, is_remote: bool) -> SpanContext:
     flags = TraceFlags(TraceFlags.SAMPLED if trace.is_sampled else TraceFlags.DEFAULT)
     state = TraceState.from_header([trace.state]) if trace.state else None
-    part = SpanContext(int(trace.trace_id, 16), int(trace.parent_id, 16), is_remote, flags, state)
-    return within(NonRecordingSpan(part), Context())
+    return SpanContext(int(trace.trace_id, 16), int(span_id, 16), is_remote, flags, state)

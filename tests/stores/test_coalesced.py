@@ -1,0 +1,74 @@
+"""A store behind waves keeps the contract of the stores, and what the waves add."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import apsw
+import pytest
+
+from springfield.observability.events import Events
+from springfield.stores.coalesced import Coalesced
+from springfield.stores.mongodb.adapter import open_store as open_mongodb
+from springfield.stores.mysql.adapter import open_store as open_mysql
+from springfield.stores.redis.adapter import open_store as open_redis
+from springfield.stores.sqlite.adapter import open_store as open_sqlite
+from springfield.stores.store import Adapter, StoreOptions
+from tests.servers.mongodb import MongodbServer
+from tests.servers.mysql import MysqlServer
+from tests.servers.process import free_port
+from tests.servers.redis import RedisServer
+from tests.stores.contract import StoreContract
+from tests.stores.mongodb_documents import JSON, new_documents, url_of
+from tests.stores.place import Place
+from tests.stores.test_guarded import Open, guarded
+from tests.stores.test_redis import database
+
+
+def coalesced(open_store: Open[Adapter]) -> Open[Adapter]:
+    @asynccontextmanager
+    async def opened(url: str, options: StoreOptions) -> AsyncIterator[Adapter]:
+        async with guarded(open_store)(url, options) as store:
+            waves = Coalesced(store, "Store (things)")
+            yield waves
+            await waves.close(options.timeout + 5)
+
+    return opened
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+class TestCoalescedSQLite(StoreContract):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Iterator[Place]:
+        (tmp_path / "a-file").touch()
+        locker = apsw.Connection(str(tmp_path / "locked.db"))
+        locker.execute("BEGIN EXCLUSIVE")
+        yield Place(
+            coalesced(open_sqlite),
+            url=f"sqlite://{tmp_path}/data/springfield.db",
+            down_url=f"sqlite://{tmp_path}/a-file/springfield.db",
+            silent_url=f"sqlite://{tmp_path}/locked.db",
+            timeout=1.0,
+        )
+        locker.close()
+
+
+class TestCoalescedRedis(StoreContract):
+    @pytest.fixture
+    def place(self, redis_server: RedisServer, silent: str) -> Place:
+        return Place(
+            coalesced(open_redis),
+            url=database(redis_server, 9),
+            down_url=f"redis://127.0.0.1:{free_port()}",
+            silent_url=f"redis://{silent}/1",
+            timeout=1.0,
+        )
