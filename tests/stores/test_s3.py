@@ -44,7 +44,7 @@ from tests.stores.object_contract import (
     read_all,
     write,
 )
-from tests.stores.place import Place, all_names, read_one, refusals, write_one
+from tests.stores.place import OpenStore, Place, all_names, read_one, refusals, write_one
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -116,16 +116,20 @@ class PlainS3Object:
 class TestS3(StoreContract):
     @pytest.fixture
     def place(self, seaweed: S3Server, broken: BrokenEndpoints) -> Place:
-        return Place(
-            broken.open_store,
-            url=f"s3://{seaweed.bucket}/{uuid4().hex}/",
-            down_url="s3://down-bucket/",
-            silent_url="s3://silent-bucket/",
-            timeout=4.0,  # who loses a race on SeaweedFS sometimes waits for seconds
-            refused_names=FOLDED | TOO_LONG,
-            expires=False,
-            race_steps=5,
-        )
+        return place_of_s3(broken.open_store, seaweed)
+
+
+def place_of_s3(opened: OpenStore, seaweed: S3Server) -> Place:
+    return Place(
+        opened,
+        url=f"s3://{seaweed.bucket}/{uuid4().hex}/",
+        down_url="s3://down-bucket/",
+        silent_url="s3://silent-bucket/",
+        timeout=4.0,  # who loses a race on SeaweedFS sometimes waits for seconds
+        refused_names=FOLDED | TOO_LONG,
+        expires=False,
+        race_steps=5,
+    )
 
 
 class TestS3Object(ObjectStoreContract):

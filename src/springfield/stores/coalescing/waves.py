@@ -23,7 +23,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from springfield.errors import SpringfieldError
 from springfield.observability.trace_context import TraceContext, current, sharing
@@ -89,13 +89,11 @@ class Waves(ABC, Generic[E]):
     def _start(self) -> None:
         self.in_flight += 1
         self._is_called = True
-        task = asyncio.create_task(self._run(), context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.create_task(self._run(), context=Context()))
 
     def _overdue(self) -> None:
         self._timer = None
-        if self.waiting and self.in_flight < LIMIT and not self._is_called:
+        if self.waiting and not self._is_called:
             self._start()
 
     def _is_next(self) -> bool:
@@ -123,6 +121,7 @@ class Waves(ABC, Generic[E]):
                 if not is_next:
                     return
         finally:
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self.come_back()
 
 
