@@ -157,7 +157,12 @@ async def test_when_many_read_those_of_one_turn_are_one_call(slow: Slow, store: 
 
 
 async def test_a_wave_is_bounded_by_names_and_by_bytes(slow: Slow, store: Coalesced) -> None:
-    await asyncio.gather(*(write(store, name, "x") for name in names_of(600)))
+    slow.open_gate.clear()
+    calls = [write(store, name, "x") for name in names_of(600)]
+    await turns()  # none waits for another
+    slow.open_gate.set()
+    assert len(slow.asked) == 3
+    await asyncio.gather(*calls)
     assert [len(names) for _, names in slow.asked] == [256, 256, 88]
     slow.asked.clear()
     big = "x" * (waves.BYTES // 4)
