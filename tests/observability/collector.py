@@ -24,6 +24,8 @@ class Received:
     status: int
     """0 unset, 2 an error."""
     events: list[dict[str, object]]
+    links: list[str]
+    """The ids of the spans that it is linked to."""
     start: int
     end: int
 
@@ -88,6 +90,7 @@ def decode(body: bytes) -> list[Received]:
             plain(resource.resource.attributes),
             span.status.code,
             [{"name": event.name, **plain(event.attributes)} for event in span.events],
+            [link.span_id.hex() for link in span.links],
             span.start_time_unix_nano,
             span.end_time_unix_nano,
         )

@@ -13,7 +13,7 @@ from springfield.observability.events import (
     StoreCallFinished,
     UpstreamCallFinished,
 )
-from springfield.observability.trace_context import current, trace_context_of
+from springfield.observability.trace_context import current, sharing, trace_context_of
 from springfield.observability.traces import open_traces
 from tests.observability.collector import FakeCollector
 
@@ -67,6 +67,20 @@ async def test_a_request_and_its_calls_are_spans_of_one_trace(collector: FakeCol
     assert {"service.name": "springfield", "service.version": "1.2.3"}.items() <= (
         server.resource.items()
     )
+
+
+async def test_a_call_for_several_requests_is_a_child_of_one_and_linked_to_the_others(
+    collector: FakeCollector,
+) -> None:
+    first, *others = [trace_context_of("") for _ in range(3)]
+    events = Events()
+    async with open_traces(events, "1"):
+        current.set(first)
+        sharing.set(others)
+        events.publish(StoreCallFinished("homers", "MongoDB", "read", 3, 0.0, 0.1, None))
+    (call,) = collector.spans
+    assert (call.trace_id, call.parent_id) == (first.trace_id, first.span_id)
+    assert call.links == [each.span_id for each in others]
 
 
 async def test_errors_are_recorded_by_type_and_nothing_of_anothers_text(

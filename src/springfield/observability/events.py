@@ -44,7 +44,11 @@ class RequestFinished(NamedTuple):
 
 
 class StoreCallFinished(NamedTuple):
-    """One attempt to call a store ended. Published in the context of the request that caused it."""
+    """One attempt to call a store ended. Published in the context of the request that caused it.
+
+    A call for several requests is told in that of the first recorded one; `trace_context.sharing` has
+    the others.
+    """
 
     resource: str
     product: str
