@@ -18,7 +18,7 @@ Defaults
 
 Rejected
     A task, a timer or a lock for each caller: a caller costs a future.
-    A setting to switch it off: a lone call costs nothing, and two ways to read would both be tested.
+    A setting to switch it off: a lone read costs nothing, and two ways to read would both be tested.
 """
 
 import asyncio
