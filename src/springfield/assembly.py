@@ -27,7 +27,6 @@ from springfield.settings.fields import Binding, Shape
 from springfield.settings.resilience import WEATHER
 from springfield.settings.table import Settings
 from springfield.stores import catalog
-from springfield.stores.coalesced import Coalesced
 from springfield.stores.guarded import Guarded, GuardedObject, GuardedObjects, observer
 from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, Expiring, Pooled, StoreOptions
@@ -143,7 +142,7 @@ async def assemble(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Se
         dependencies = [*(_dependency(each, settings, events) for each in opened), upstream]
         for dependency in dependencies:
             stack.push_async_callback(dependency.policy.close)
-        service = _service(settings, opened, dependencies, weather, telemetry, stack=stack)
+        service = _service(settings, opened, dependencies, weather, telemetry)
         yield replace(service, sampler=sampler)
 
 
@@ -211,16 +210,13 @@ def _service(
     dependencies: Sequence[Dependency],
     weather: Cached[Condition],
     telemetry: Telemetry,
-    *,
-    stack: AsyncExitStack,
 ) -> Service:
     collections, singles, object_collections = [], [], []
     for each, dependency in zip(opened, dependencies, strict=False):  # the last one is the weather
         name, kind, policy = each.binding.resource, each.binding.kind, dependency.policy
         match kind:
             case Kind():
-                items = Coalesced(Guarded(cast("Adapter", each.store), policy), policy.label)
-                stack.push_async_callback(items.close, policy.limits.call_timeout)
+                items = Guarded(cast("Adapter", each.store), policy)
                 tick, limit = settings.wait_tick, settings.item_limit
                 collections.append(Collection(name, kind, items, limit, tick))
             case Shape.OBJECT:
