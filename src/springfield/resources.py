@@ -89,10 +89,10 @@ class Collection:
         return found
 
     def wait(
-        self, raw_name: str, condition: Precondition, seconds: float
+        self, raw_name: str, condition: Precondition, seconds: float, since: int
     ) -> "asyncio.Future[Item | None]":
         """Return what will be there when If-None-Match of `condition` is true of it; see Watch."""
-        return self.watch.wait(parse_name(raw_name), condition, seconds)
+        return self.watch.wait(parse_name(raw_name), condition, seconds, since)
 
     async def put(
         self,

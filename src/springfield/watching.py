@@ -2,7 +2,8 @@
 
 Contract
     A change that is made through this `Watch`'s own process is looked at at once (`changed`); one that
-    another program makes is seen at the next tick. The names that are waited for cost one read of the
+    another program makes is seen at the next tick. Who says what `changes` was before he read misses
+    nothing between his read and his wait. The names that are waited for cost one read of the
     store a tick, in batches bounded by names and by bytes, however many wait for each.
 
     Nobody is told anything older than what he has read: what a read found is news only for those who
@@ -38,7 +39,7 @@ JITTER = 0.05
 """The part of a wait by which it may end earlier, so that a herd that came together spreads."""
 
 GRAIN = 0.1
-"""Seconds: those whose time is up within as much share a timer, and so wait that much longer."""
+"""Seconds: those whose time is up within as much share a timer, that of the first of them."""
 
 
 class Unchanged(Exception):
@@ -57,6 +58,8 @@ class Watch:
         self._changed = set[Name]()
         self._looking: asyncio.Task[None] | None = None
         self._reads = 0
+        self.changes = 0
+        """How many changes were made through this process."""
         self.failure: StoreError | None = None
         """Why the store could not be read at the last tick."""
 
@@ -66,13 +69,15 @@ class Watch:
         return sum(len(watched.waiters) for watched in self._watched.values())
 
     def wait(
-        self, name: Name, condition: Precondition, seconds: float
+        self, name: Name, condition: Precondition, seconds: float, since: int | None = None
     ) -> "asyncio.Future[Item | None]":
         """Return what the name will hold when If-None-Match of `condition` is true of it.
 
-        None is an absent item. Fails with Unchanged when `seconds` (a little less, so that herds
-        spread) are over, or with the store's error if it cannot be read by then. A plain future:
-        ten thousand wait at once, and a coroutine or a timer each would be much of their memory.
+        `since` is what `changes` was before the caller read the name: if there were any, of whatever
+        name, it is looked at again at once. None is an absent item. Fails with Unchanged before
+        `seconds` (up to JITTER of them and GRAIN earlier) are over, or with the store's error if it
+        cannot be read by then. A plain future: ten thousand wait at once, and a coroutine or a timer
+        each would be much of their memory.
         """
         early = random.uniform(0, JITTER)  # noqa: S311
         ending = self._ending_in(seconds * (1 - early))
@@ -83,12 +88,17 @@ class Watch:
         if self._reading is None or self._reading.done():
             # In a context of its own: the deadline of who came first is not that of all.
             self._reading = asyncio.create_task(self._read_each_tick(), context=Context())
+        if since is not None and since != self.changes:
+            self._look_at(name)
         return waiter
 
     def changed(self, name: Name) -> None:
         """Look at a name again, now: it was written."""
-        if name not in self._watched:
-            return
+        self.changes += 1
+        if name in self._watched:
+            self._look_at(name)
+
+    def _look_at(self, name: Name) -> None:
         self._changed.add(name)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_again(), context=Context())
@@ -101,7 +111,7 @@ class Watch:
 
     def _ending_in(self, seconds: float) -> "_Ending":
         loop = asyncio.get_running_loop()
-        moment = math.ceil((loop.time() + seconds) / GRAIN)
+        moment = math.floor((loop.time() + seconds) / GRAIN)
         ending = self._ending.get(moment)
         if ending is None:
             timer = loop.call_at(moment * GRAIN, self._time_is_up, moment)

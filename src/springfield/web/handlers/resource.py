@@ -27,6 +27,9 @@ from springfield.web.ranges import refuse_part
 LAST_DATE = 253_402_300_799
 """The last second, since 1970, that an HTTP date can say: its years have four digits."""
 
+ANSWERING = 0.05
+"""Seconds before a client's deadline by which a wait ends, so that the answer is there in time."""
+
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -65,6 +68,7 @@ class ItemHandler(Handler):
         """Answer with the item's content, or 304 when the client has it; wait if it wishes so."""
         require_acceptable(self.request.headers, MEDIA_TYPES[self.collection.kind])
         condition = precondition_of(self.request.headers)
+        changes = self.collection.watch.changes
         item = await self.collection.get(name)
         if not condition.matches(item.entity_tag):
             raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
@@ -76,7 +80,7 @@ class ItemHandler(Handler):
             started = time.monotonic()
             self.traffic.waiting += 1
             try:
-                found = await self.collection.wait(name, condition, seconds)
+                found = await self.collection.wait(name, condition, seconds, changes)
                 item = await self.collection.served(name, found)
             except Unchanged:
                 pass
@@ -84,7 +88,8 @@ class ItemHandler(Handler):
                 self.traffic.waiting -= 1
                 self.waited = time.monotonic() - started
             self.clear()  # Date is of the answer, and perhaps the service stops
-            self.set_header("Preference-Applied", f"wait={seconds:.0f}")
+            if seconds >= 1:  # RFC 7240, section 4.3: whole seconds; none is no wait
+                self.set_header("Preference-Applied", f"wait={int(seconds)}")
         self._describe(item)
         if condition.excludes(item.entity_tag):
             self.set_status(304)
@@ -117,7 +122,7 @@ class ItemHandler(Handler):
     def _seconds_to_wait(self) -> float:
         seconds: float = seconds_to_wait(self.request.headers, self.settings["wait_limit"])
         if (left := remaining()) is not None:
-            seconds = min(seconds, left)
+            seconds = min(seconds, max(0, left - ANSWERING))
         if self.request.method == "HEAD" or not seconds or self.traffic.is_stopping:
             return 0
         return seconds
