@@ -226,7 +226,7 @@ async def page_of(
 ) -> Page:
     """Return a page of the names that a store gives; raise InvalidParameter."""
     if not 1 <= limit <= PAGE_LIMIT:
-        raise InvalidParameter(f"limit={limit} is out of range; ask for 1 to {PAGE_LIMIT}.")
+        raise InvalidParameter(f"The limit is out of range; ask for 1 to {PAGE_LIMIT} names.")
     after = None if cursor is None else _decode_cursor(cursor)
     names = await names_of(prefix, after, limit + 1)
     if len(names) <= limit:

@@ -223,6 +223,14 @@ BODIES: Sequence[Case] = (
         "200 open",
         body="abc",
     ),
+    _post(
+        "Expect with empty elements",
+        b"Expect: ,100-continue, ,\r\nContent-Length: 3\r\n",
+        b"abc",
+        "200 open",
+        body="abc",
+    ),
+    _post("an empty Expect", b"Expect:\r\nContent-Length: 3\r\n", b"abc", "200 open", body="abc"),
     _post("another expectation", b"Expect: 200-ok\r\nContent-Length: 3\r\n", b"abc", "417 closed"),
     Case(
         "Expect of HTTP/1.0 is ignored",

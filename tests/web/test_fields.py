@@ -27,6 +27,8 @@ def test_a_list_is_split_outside_quoted_strings() -> None:
     [
         ("text/plain", ("text/plain", {})),
         ("Text/HTML;Charset=UTF-8 ;", ("text/html", {"charset": "UTF-8"})),
+        ("text/plain \t;\tcharset=utf-8\t;", ("text/plain", {"charset": "utf-8"})),
+        ('a/b; x="\t\xe9\\\xe9\\\t"', ("a/b", {"x": "\t\xe9\xe9\t"})),
         (r'a/b; x="\"; y=1"; z=2', ("a/b", {"x": '"; y=1', "z": "2"})),
     ],
 )
@@ -36,7 +38,27 @@ def test_a_media_type_is_parsed(value: str, parsed: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["foo", "a/b/c", "a/", "/b", "a/b c/d", "a/b, c/d", "a/b; c", "a/b; c =d", 'a/b; c="d', ";a/b"],
+    [
+        "foo",
+        "a/b/c",
+        "a/",
+        "/b",
+        "a/b c/d",
+        "a/b, c/d",
+        "a/b; c",
+        "a/b; c =d",
+        'a/b; c="d',
+        ";a/b",
+        "\xe9/b",
+        "a/b; \xe9=c",
+        "a/b; c=\xe9",
+        'a/b; c="\x00"',
+        'a/b; c="\x7f"',
+        "a\t/b",
+        "a/b;\xa0c=d",
+        'a/b; c="\\\x01"',
+        'a/b; c="\u0663"',
+    ],
 )
 def test_what_is_no_media_type_is_malformed(value: str) -> None:
     with pytest.raises(Malformed):

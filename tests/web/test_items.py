@@ -216,6 +216,17 @@ def test_a_form_is_not_parsed_but_taken_as_it_is(service: ServiceProcess) -> Non
 def test_a_content_encoding_is_415(service: ServiceProcess) -> None:
     answer = service.post("/api/v1/marges/zipped", b"x", Content_Encoding="gzip")
     assert answer.problem["code"] == "unsupported-media-type"
+    assert (
+        service.post("/api/v1/marges/zipped", b"x", Content_Encoding="identity, gzip").status == 415
+    )
+
+
+@pytest.mark.parametrize("encoding", ["", ",", "identity", ",Identity, "])
+def test_a_content_encoding_that_names_no_coding_is_taken(
+    service: ServiceProcess, encoding: str
+) -> None:
+    path = "/api/v1/marges/plain"
+    assert service.post(path, b"x", Content_Encoding=encoding).status == 204
 
 
 def test_an_entity_tag_answers_304(service: ServiceProcess) -> None:
@@ -289,6 +300,8 @@ def next_of(answer: dict[str, Any]) -> str:
     "query",
     [
         "limit=0",
+        "limit=000000000000",
+        "limit=000000001001",
         "limit=1001",
         "limit=x",
         "limit=-1",
@@ -312,6 +325,10 @@ def test_a_query_without_meaning_is_400(service: ServiceProcess, query: str) -> 
     for path in ("/api/v1/homers", "/api/v1/lisas", "/api/v1/marges"):
         answer = service.get(f"{path}?{query}")
         assert (answer.status, answer.problem["code"]) == (400, "invalid-parameter")
+
+
+def test_a_limit_may_have_leading_zeros(service: ServiceProcess) -> None:
+    assert service.get("/api/v1/lisas?limit=00000000010").status == 200
 
 
 @pytest.mark.parametrize("query", ["prefix=%01", "prefix=" + "x" * 600, "prefix=%F0%9F%8D%AA"])

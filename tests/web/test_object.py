@@ -96,9 +96,17 @@ def test_a_writer_that_is_refused_leaves_the_old_object(service: ServiceProcess)
     assert service.post(BART, b"new", Content_Encoding="gzip").status == 415
     for media_type in ("text/plain; a=" + "x" * 1024, "foo", "text/plain,text/html"):
         assert service.post(BART, b"new", Content_Type=media_type).status == 415
+    for odd in ('text/plain; a="\xe9"', 'text/plain; a="\t"'):  # well, but no store keeps it
+        answer = service.post(BART, b"new", Content_Type=odd)
+        assert (answer.status, answer.problem["code"]) == (422, "not-storable")
     assert service.post(BART, b"new", If_Match='"x"').status == 412
     assert service.post(BART + "?ttl=5", b"new").status == 422
     assert service.get(BART).body == b"old"
+
+
+def test_a_media_type_with_tabs_between_its_parts_is_kept(service: ServiceProcess) -> None:
+    assert service.post(BART, b"x", Content_Type='text/plain\t;\ta="b;c"').status == 204
+    assert service.get(BART).headers["content-type"] == 'text/plain; a="b;c"'
 
 
 def test_who_waits_to_continue_is_refused_before_the_body(service: ServiceProcess) -> None:

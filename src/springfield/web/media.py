@@ -2,8 +2,9 @@
 
 from tornado.httputil import HTTPHeaders
 
+from springfield.errors import NotStorable
 from springfield.model import Kind
-from springfield.web.fields import Malformed, media_type_of
+from springfield.web.fields import Malformed, media_type_of, split
 from springfield.web.problems import HTTPRefusal
 
 # Taken as whatever the resource holds: no claim, or curl's and browsers' default for any data.
@@ -73,17 +74,26 @@ def _quality(parameters: list[str]) -> float:
 
 def refuse_encoding(headers: HTTPHeaders) -> None:
     """Raise HTTPRefusal (415) for any Content-Encoding: what is sent is what is stored."""
-    encoding = headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding != "identity":
+    encoding = headers.get("Content-Encoding", "").lower()
+    if any(coding != "identity" for coding in split(encoding, ",")):
         raise _unsupported(
             f"The Content-Encoding {encoding!a} is not taken; send the body as it is."
         )
 
 
 def claimed_media_type(headers: HTTPHeaders) -> str | None:
-    """Return the Content-Type to keep with an object, None when the request claims nothing."""
+    """Return the Content-Type to keep with an object, None when the request claims nothing.
+
+    Raises NotStorable where S3 could not keep it: it is printable ASCII there.
+    """
     value = headers.get("Content-Type", "")
-    return None if _parsed(value)[0] in _NO_CLAIM else value.strip()
+    if _parsed(value)[0] in _NO_CLAIM:
+        return None
+    if "\t" in value:  # a blank between the parts, most likely
+        value = "; ".join(split(value, ";"))
+    if not (value.isascii() and value.isprintable()):
+        raise NotStorable(f"The Content-Type {value!a} cannot be kept; send printable ASCII.")
+    return value.strip()
 
 
 def _fits(kind: Kind, media_type: str) -> bool:
@@ -98,7 +108,7 @@ def _fits(kind: Kind, media_type: str) -> bool:
 
 def _parsed(value: str) -> tuple[str, str]:
     """Return media type and charset in lower case, empty where there are none."""
-    if not value.strip():
+    if not value.strip(" \t"):
         return "", ""
     if len(value) > LENGTH_LIMIT:
         raise _unsupported(

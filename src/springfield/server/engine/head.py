@@ -117,6 +117,7 @@ def _length(headers: HTTPHeaders, version: str) -> int | None:
 def _is_expecting(headers: HTTPHeaders, version: str) -> bool:
     if version == "HTTP/1.0":
         return False  # RFC 9110, section 10.1.1
-    if any(each.strip(" \t") != "100-continue" for each in headers["Expect"].lower().split(",")):
+    expectations = [each.strip(" \t") for each in headers["Expect"].lower().split(",")]
+    if set(expectations) - {"100-continue", ""}:
         raise Refusal("expectation-failed", "No expectation but 100-continue can be met.")
-    return True
+    return any(expectations)  # RFC 9110, section 5.6.1.2: empty elements do not count

@@ -178,7 +178,7 @@ class NamesHandler(Handler):
         if not limit.isdecimal() or not limit.isascii():
             raise InvalidParameter(f"limit={limit!a} is not a number.")
         cursor = parameter(self.request, "cursor")
-        page = await self.collection.page(prefix, cursor, int(limit[:9]))
+        page = await self.collection.page(prefix, cursor, int(limit.lstrip("0")[:9] or 0))
         if page.cursor is not None:
             query = urlencode({"prefix": prefix, "limit": limit, "cursor": page.cursor})
             self.set_header("Link", f'<{self.request.path}?{query}>; rel="next"')
