@@ -1,15 +1,18 @@
 """The single object over HTTP, on the real process and the filesystem."""
 
+import contextlib
 import hashlib
 import json
 import os
 import random
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.service import ServiceProcess
+from tests.service import ServiceProcess, running, wait_for
 
 BART = "/api/v1/bart"
 SIZE = 20 * 1024 * 1024
@@ -107,6 +110,35 @@ def test_a_writer_that_is_refused_leaves_the_old_object(service: ServiceProcess)
 def test_a_media_type_with_tabs_between_its_parts_is_kept(service: ServiceProcess) -> None:
     assert service.post(BART, b"x", Content_Type='text/plain\t;\ta="b;c"').status == 204
     assert service.get(BART).headers["content-type"] == 'text/plain; a="b;c"'
+
+
+@pytest.mark.parametrize("end", ["deadline", "gone"])
+def test_a_download_that_breaks_off_is_over_and_costs_a_line(
+    engine: str, end: str, tmp_path: Path
+) -> None:
+    deadline = "0.3" if end == "deadline" else "60"
+    flags = (f"--engine={engine}", "--log-level=info", "--slow-request=60")
+    with running(tmp_path, *flags) as service:
+        assert service.request("PUT", BART, b"x" * SIZE).status == 204
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
+            client.sendall(
+                f"GET {BART} HTTP/1.1\r\nHost: localhost\r\nX-Request-Timeout: {deadline}\r\n\r\n".encode()
+            )
+            head = client.recv(1000)
+            assert head.startswith(b"HTTP/1.1 200 OK")
+            if end == "deadline":
+                time.sleep(float(deadline))  # nothing of the object is taken until then
+                with contextlib.suppress(ConnectionResetError):
+                    while client.recv(1 << 20):
+                        pass  # it ends: the answer is cut
+        wait_for(lambda: '"method": "GET"' in service.errors())
+    lines = [json.loads(line) for line in service.errors().splitlines()]
+    (request,) = [line for line in lines if line.get("method") == "GET"]
+    assert request["status"] == (200 if end == "deadline" else 499)
+    assert any(line["event"].startswith("stopping: 0 requests in flight") for line in lines)
+    others = [line for line in lines if line["level"] != "info"]
+    assert len(others) == (end == "deadline"), others
+    assert all(line["level"] == "warning" for line in others)
 
 
 def test_who_waits_to_continue_is_refused_before_the_body(service: ServiceProcess) -> None:

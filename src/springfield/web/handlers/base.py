@@ -243,6 +243,20 @@ class Handler(RequestHandler):
 
     # Errors.
 
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """See RequestHandler; an answer that has begun is cut, so that it is not taken for whole."""
+        if not self._headers_written:
+            super().send_error(status_code, **kwargs)
+        elif not self._finished:
+            if not self.is_abandoned:
+                self.failure = kwargs.get("exc_info", (None, None, None))[1]
+            self._finished = True
+            connection: Any = self.request.connection
+            connection.close()
+            self._landed()
+            self._log()
+            self.on_finish()
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem. Called by Tornado for every exception."""
         error = self.failure = kwargs.get("exc_info", (None, None, None))[1]
