@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
-from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from springfield import errors
@@ -19,6 +18,8 @@ from springfield.object_resources import ObjectCollection, SingleObject
 from springfield.observability.events import Events
 from springfield.observability.logs import logging_lines
 from springfield.resources import Collection
+from springfield.server.engines import EngineName, make_engine
+from springfield.server.limits import Limits
 from springfield.web.problems import CODES
 from springfield.web.routes import Service, make_app
 from springfield.web.safety import Safety
@@ -75,17 +76,17 @@ def service_that_fails(error: Exception) -> Service:
 
 
 ROUTES = [
-    *((method, f"/api/v1/{name}/x") for name in ("homers", "lisas", "marges") for method in ("GET", "POST", "PUT", "DELETE")),
+    *((method, f"/api/v1/{name}/x") for name in ("homers", "lisas", "marges") for method in ("GET", "HEAD", "POST", "PUT", "DELETE")),
     ("PATCH", "/api/v1/homers/x"),
-    *(("GET", f"/api/v1/{name}") for name in ("homers", "lisas", "marges", "photos", "maggie")),
-    *((method, path) for path in ("/api/v1/bart", "/api/v1/photos/x") for method in ("GET", "POST", "PUT", "DELETE")),
+    *((method, f"/api/v1/{name}") for name in ("homers", "lisas", "marges", "photos", "maggie") for method in ("GET", "HEAD")),
+    *((method, path) for path in ("/api/v1/bart", "/api/v1/photos/x") for method in ("GET", "HEAD", "POST", "PUT", "DELETE")),
 ]  # fmt: skip
 
 
-async def ask(service: Service, method: str, path: str, **headers: str) -> Any:
-    server = HTTPServer(make_app(service))
+async def ask(service: Service, engine: EngineName, method: str, path: str, **headers: str) -> Any:
+    server = make_engine(engine, make_app(service), Limits(), None, None)
     listener, port = bind_unused_port()
-    server.add_socket(listener)
+    await server.start([listener])
     client = AsyncHTTPClient(force_instance=True)
     try:
         return await client.fetch(
@@ -97,12 +98,16 @@ async def ask(service: Service, method: str, path: str, **headers: str) -> Any:
         )
     finally:
         client.close()
-        server.stop()
+        server.stop_listening()
         await server.close_all_connections()
 
 
 def assert_is_problem(answer: Any, code: str, status: int) -> dict[str, Any]:
     assert answer.headers["Content-Type"] == "application/problem+json"
+    if answer.request.method == "HEAD":
+        assert (answer.code, answer.body) == (status, b"")
+        trace_id = answer.headers["Traceresponse"].split("-")[1]
+        return {"detail": None, "trace_id": trace_id}
     problem: dict[str, Any] = json.loads(answer.body)
     assert (answer.code, problem["status"], problem["code"]) == (status, status, code)
     assert problem["type"] == f"/problems/{code}"
@@ -114,11 +119,11 @@ def assert_is_problem(answer: Any, code: str, status: int) -> dict[str, Any]:
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("kind", ERRORS)
 async def test_every_error_through_every_route(
-    kind: type[SpringfieldError], method: str, path: str
+    engine: EngineName, kind: type[SpringfieldError], method: str, path: str
 ) -> None:
-    answer = await ask(service_that_fails(kind("It is what it is.")), method, path)
+    answer = await ask(service_that_fails(kind("It is what it is.")), engine, method, path)
     problem = assert_is_problem(answer, kind.code, CODES[kind.code].status)
-    assert problem["detail"] == "It is what it is."
+    assert problem["detail"] in {"It is what it is.", None}
     assert ("Retry-After" in answer.headers) == (kind.code == "not-done")
 
 
@@ -127,20 +132,38 @@ async def test_every_error_through_every_route(
     [each for each in ERRORS if issubclass(each, errors.Unavailable | errors.OutcomeUnknown)],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_a_store_that_is_slow_is_504(kind: type[StoreError], method: str) -> None:
-    answer = await ask(service_that_fails(kind("Late.", slow=True)), method, "/api/v1/homers/x")
+async def test_a_store_that_is_slow_is_504(
+    engine: EngineName, kind: type[StoreError], method: str
+) -> None:
+    service = service_that_fails(kind("Late.", slow=True))
+    answer = await ask(service, engine, method, "/api/v1/homers/x")
     assert_is_problem(answer, kind.code, 504)
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("kind", ERRORS)
+async def test_what_asks_no_store_is_served_and_health_says_what_failed(
+    engine: EngineName, kind: type[SpringfieldError], method: str
+) -> None:
+    service = service_that_fails(kind("It is what it is."))
+    assert (await ask(service, engine, method, "/api/v1/flanders")).code == 200
+    health = await ask(service, engine, method, "/api/v1/healthcheck")
+    problem = assert_is_problem(health, "unhealthy", 503)
+    assert problem["detail"] in {"homers (MongoDB) failed: It is what it is.", None}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [*ROUTES, ("GET", "/api/v1/healthcheck"), ("HEAD", "/api/v1/healthcheck")],
+)
 async def test_a_defect_is_500_and_gives_nothing_away(
-    method: str, path: str, tmp_path: Path
+    engine: EngineName, method: str, path: str, tmp_path: Path
 ) -> None:
     with (
         (tmp_path / "log").open("wb") as file,
         logging_lines("json", "info", descriptor=file.fileno()),
     ):
-        answer = await ask(service_that_fails(RuntimeError("secret")), method, path)
+        answer = await ask(service_that_fails(RuntimeError("secret")), engine, method, path)
     problem = assert_is_problem(answer, "internal-error", 500)
     assert b"secret" not in answer.body
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
