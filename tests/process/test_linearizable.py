@@ -15,6 +15,8 @@ pytestmark = pytest.mark.timeout(600)  # thousands of requests, on slow machines
 
 CLIENTS = 8
 NAMES = ["a", "b", "c", "d"]
+COUNTED = 5000
+SENT = 5600
 
 
 class Client(threading.Thread):
@@ -79,15 +81,15 @@ class Client(threading.Thread):
         return answer.status, content, answer.headers["etag"], began, ended
 
 
-def test_every_history_is_linearizable(service: ServiceProcess, store: str) -> None:
-    count = 5200 if store != "s3" else 5000
-    clients = [Client(service, number, count // CLIENTS) for number in range(CLIENTS)]
+def test_every_history_is_linearizable(service: ServiceProcess) -> None:
+    # A read whose answer is an error says nothing and is not recorded: some are sent more.
+    clients = [Client(service, number, SENT // CLIENTS) for number in range(CLIENTS)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
     history = [operation for client in clients for operation in client.history]
-    assert len(history) >= 5000 * 0.95
+    assert len(history) >= COUNTED
     assert set().union(*(client.statuses for client in clients)) <= {200, 204, 404, 412, 503, 504}
     assert sum(operation.kind == "swap" for operation in history) > 300
     assert violations(history) == []

@@ -3,12 +3,12 @@
 import http.client
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.service import ServiceProcess
+from tests.service import ServiceProcess, running
 
 pytestmark = pytest.mark.timeout(600)  # thousands of requests, on slow machines, too
 
@@ -45,6 +45,29 @@ def test_of_fifty_writers_of_a_new_item_one_wins(service: ServiceProcess, resour
         RACERS, lambda n: service.request("PUT", path, b"%d" % n, If_None_Match="*").status
     )
     assert statuses == {204: 1, 412: RACERS - 1}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The service as it is, whose one object is kept as a file."""
+    with running(tmp_path_factory.mktemp("files"), "--log-level=warning") as service:
+        yield service
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_of_fifty_uploads_of_a_file_under_one_condition_one_wins(
+    files: ServiceProcess, is_new: bool
+) -> None:
+    path = "/api/v1/bart"
+    condition = {"If_None_Match": "*"}
+    if is_new:
+        assert files.request("DELETE", path).status == 204
+    else:
+        condition = {"If_Match": files.post(path, b"old").headers["etag"]}
+    bodies = [b"%02d" % number * 100_000 for number in range(RACERS)]
+    statuses = together(RACERS, lambda n: files.request("PUT", path, bodies[n], **condition).status)
+    assert statuses == {204: 1, 412: RACERS - 1}
+    assert files.get(path).body in bodies
 
 
 def test_counting_by_compare_and_swap_is_exact(service: ServiceProcess) -> None:
