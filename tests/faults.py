@@ -21,6 +21,9 @@ class FaultyProxy:
         """How many were taken."""
         self.faults = 0
         """How often a connection was cut or reset."""
+        self.round_trips = 0
+        """How often something was asked and an answer began, on all connections."""
+        self._asking: set[socket.socket] = set()
         self._target = (host, port)
         self._lock = threading.Lock()
         self._open: dict[socket.socket, socket.socket] = {}
@@ -154,6 +157,7 @@ class FaultyProxy:
         with contextlib.suppress(OSError):
             while data := client.recv(_CHUNK):
                 sent = (sent + data)[-4 * _CHUNK :]
+                self._asking.add(client)
                 self._is_clear.wait()
                 if self._cut_at is not None and self._cut_at in sent:
                     self._cut(client, server, data)
@@ -173,6 +177,9 @@ class FaultyProxy:
     def _downward(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(_CHUNK):
+                if client in self._asking:
+                    self._asking.discard(client)
+                    self.round_trips += 1
                 self._is_clear.wait()
                 if self._delay:
                     time.sleep(self._delay)
