@@ -51,6 +51,7 @@ class Model(RuleBasedStateMachine):
     @initialize()
     def empty(self) -> None:
         self.items: dict[str, Any] = {}
+        self.mortal: set[str] = set()  # they end tomorrow, and show it
         for name in self.listed():
             assert self.ask("DELETE", name).status == 204
 
@@ -69,8 +70,20 @@ class Model(RuleBasedStateMachine):
         answer = self.ask(method, name, value)
         assert answer.status == 204
         self.items[name] = value
+        self.mortal.discard(name)
         if method == "POST":
             assert answer.headers["etag"] == self.ask("GET", name).headers["etag"]
+
+    @rule(name=names, value=documents)
+    def write_until_tomorrow(self, name: str, value: Any) -> None:
+        path = f"/api/v1/homers/{quote(name, safe='/')}?ttl=86400"
+        answer = self.service.request("PUT", path, json.dumps(value).encode())
+        if self.store == "s3":
+            assert answer.problem["code"] == "not-storable"
+            return
+        assert answer.status == 204
+        self.items[name] = value
+        self.mortal.add(name)
 
     @rule(name=names)
     def read(self, name: str) -> None:
@@ -80,6 +93,7 @@ class Model(RuleBasedStateMachine):
         if name in self.items:
             assert json.loads(answer.body) == self.items[name]
             assert head.lasting_headers == answer.lasting_headers
+            assert ("sunset" in answer.headers) == (name in self.mortal)
             tag = answer.headers["etag"]
             assert self.ask("GET", name, If_None_Match=tag).status == 304
         else:
@@ -89,6 +103,7 @@ class Model(RuleBasedStateMachine):
     def delete(self, name: str) -> None:
         assert self.ask("DELETE", name).status == 204
         self.items.pop(name, None)
+        self.mortal.discard(name)
 
     @rule(name=names, value=documents)
     def insert(self, name: str, value: Any) -> None:
@@ -108,6 +123,7 @@ class Model(RuleBasedStateMachine):
         if is_current and name in self.items:
             assert answer.status == 204
             self.items[name] = value
+            self.mortal.discard(name)
         else:
             assert answer.status == 412
 
