@@ -6,6 +6,8 @@ import time
 from email.utils import formatdate
 from urllib.parse import urlencode
 
+from tornado.httputil import HTTPHeaders
+
 from springfield.content import MEDIA_TYPES
 from springfield.errors import InvalidParameter, PreconditionFailed
 from springfield.model import Item, Kind
@@ -75,8 +77,9 @@ class ItemHandler(Handler):
         seconds = self._seconds_to_wait() if condition.excludes(item.entity_tag) else 0
         if seconds:
             # Ten thousand may wait: it is awaited right here, as each coroutine has its price, and
-            # nobody holds the content that the client has.
+            # nobody holds the content that the client has, nor header fields that are set anew.
             item = item.without_content()
+            self._headers = HTTPHeaders()
             started = time.monotonic()
             self.traffic.waiting += 1
             try:
