@@ -187,9 +187,9 @@ def springfield(
     )
 
 
-def wait_for(condition: Callable[[], bool], deadline: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], deadline: float = 10, *, pause: float = 0.01) -> None:
     """Return once `condition` is true; fail where it is not within `deadline` seconds."""
     end = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(pause)

@@ -1,18 +1,24 @@
 """The life of the real process: start, stop, what a kill leaves, what stops it from starting."""
 
+import contextlib
 import http.client
 import itertools
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.namespaces import require_namespaces
+from tests.process.outside import children_of
 from tests.servers.mongodb import MongodbServer
 from tests.servers.mysql import MysqlServer
 from tests.service import ServiceProcess, clean_environment, running, springfield, wait_for
@@ -157,6 +163,76 @@ def test_a_signal_during_the_start_ends_it_at_once(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=10)
     assert (process.returncode, b"listens" in out, b"Traceback" in err) == (0, False, False)
+
+
+@pytest.mark.parametrize("is_process_one", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_program_is_still_imported_ends_it(
+    tmp_path: Path, number: signal.Signals, is_process_one: bool
+) -> None:
+    """Process 1 of a container loses every signal that it has no handler for."""
+    with importing(tmp_path, "serve", "--port=0", is_process_one=is_process_one) as process:
+        os.kill(process.pid, signal.SIGHUP)
+        os.kill(process.pid, signal.SIGUSR2)
+        os.kill(process.pid, number)
+        out, err = process.parent.communicate(timeout=20)
+    assert (process.parent.returncode, out, err) == (0, b"", b"")
+
+
+def test_a_command_that_is_ended_while_it_is_imported_has_not_done_its_work(tmp_path: Path) -> None:
+    with importing(tmp_path, "init", is_process_one=True) as process:
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.parent.wait(timeout=20) == 128 + signal.SIGTERM
+
+
+def test_reload_and_replacement_signals_do_not_end_it_while_it_is_imported(tmp_path: Path) -> None:
+    with importing(tmp_path, "serve", "--port=0", is_process_one=False) as process:
+        os.kill(process.pid, signal.SIGHUP)
+        os.kill(process.pid, signal.SIGUSR2)
+        assert process.parent.stdout is not None
+        assert b"listens on" in process.parent.stdout.readline()
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.parent.wait(timeout=20) == 0
+
+
+@dataclass(frozen=True)
+class Importing:
+    """A program that has not imported its libraries yet."""
+
+    parent: "subprocess.Popen[bytes]"
+    pid: int
+
+
+@contextlib.contextmanager
+def importing(directory: Path, *command: str, is_process_one: bool) -> Iterator[Importing]:
+    """Start the program; it has begun to take SIGTERM, and has not imported pydantic."""
+    launcher: tuple[str, ...] = ()
+    if is_process_one:
+        require_namespaces("--pid", "--fork", "--mount-proc")
+        launcher = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    parent = subprocess.Popen(
+        [*launcher, sys.executable, "-m", "springfield", *command], cwd=directory,
+        env=clean_environment({}), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    with parent, contextlib.ExitStack() as stack:
+        stack.callback(parent.kill)
+        if is_process_one:
+            wait_for(lambda: len(children_of(parent.pid)) == 1)
+        pid = children_of(parent.pid)[0] if is_process_one else parent.pid
+        wait_for(lambda: is_python(pid) and takes(pid, signal.SIGTERM), pause=0.001)
+        assert "pydantic_core" not in Path(f"/proc/{pid}/maps").read_text()
+        yield Importing(parent, pid)
+
+
+def is_python(pid: int) -> bool:
+    return b"springfield" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
+def takes(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1)
 
 
 def test_a_host_that_is_not_known_is_one_clear_line(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable, Coroutine
+
+from springfield.signals import has_terminal
 
 log = logging.getLogger("springfield.server")
 
@@ -34,12 +35,3 @@ def on_hangup(
             stop(signal.SIGHUP)
 
         loop.add_signal_handler(signal.SIGHUP, end)
-
-
-def has_terminal() -> bool:
-    """Tell whether there is a controlling terminal; asked at start, since it is what goes away."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

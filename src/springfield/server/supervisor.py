@@ -14,11 +14,11 @@ from contextlib import suppress
 from math import inf
 
 from springfield.server.alarm import Alarm
-from springfield.server.hangup import has_terminal
 from springfield.server.serving import CannotStart
 from springfield.server.succession import Place
 from springfield.server.systemd import notify, notify_ready, notify_reloading, notify_stopping
 from springfield.server.worker import HEEDED, Role, Times, Worker, fork
+from springfield.signals import has_terminal
 
 PATIENCE_AT_START = 3
 """How often children may end before one was ever ready."""
