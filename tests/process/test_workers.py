@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ import pytest
 from tests.administration import Administration
 from tests.process.crowd import Crowd
 from tests.process.outside import children_of, is_listening
+from tests.process.test_reload import certificate_name
 from tests.process.test_systemd import Manager
 from tests.server.test_tls import write_certificate
 from tests.service import ServiceProcess, clean_environment, running, springfield, wait_for
@@ -155,20 +157,94 @@ def test_all_workers_are_replaced_under_load_without_a_failed_request(
 
 
 def test_a_worker_whose_successor_cannot_start_goes_on(tmp_path: Path) -> None:
-    certificate, key = write_certificate(tmp_path, "localhost")
-    with Workers(
-        tmp_path, "--workers=2", f"--tls-certificate={certificate}", f"--tls-key={key}"
-    ) as service:
-        before = service.workers
-        key.unlink()
-        service.process.send_signal(signal.SIGUSR2)
-        wait_for(lambda: "worker 0 is not replaced" in service.errors())
-        assert f"{key} cannot be read (No such file or directory)" in service.errors()
-        assert service.workers == before
-        write_certificate(tmp_path, "localhost")
-        service.process.send_signal(signal.SIGUSR2)
-        wait_for(lambda: not set(before) & set(service.workers))
+    with socket.socket() as store:
+        store.bind(("127.0.0.1", 0))  # refuses, until it listens; then it is silent
+        url = f"--marges-url=redis://127.0.0.1:{store.getsockname()[1]}"
+        with Workers(tmp_path, "--workers=2", "--store-timeout=60", url) as service:
+            before = set(service.workers)
+            store.listen()
+            service.process.send_signal(signal.SIGUSR2)
+            wait_for(lambda: len(service.workers) == 3)
+            (successor,) = set(service.workers) - before
+            os.kill(successor, signal.SIGKILL)
+            wait_for(lambda: "worker 0 is not replaced" in service.errors())
+            assert "was killed by signal 9" in service.errors()
+            assert set(service.workers) == before
+            assert service.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "POST"])
+def test_a_worker_that_is_replaced_has_what_was_reloaded_whatever_the_files_hold_by_then(
+    tmp_path: Path, how: str
+) -> None:
+    file = tmp_path / "springfield.toml"
+    file.write_text("item_limit = 8\n")
+    chain, key = write_certificate(tmp_path, "first")
+    flags = [f"--tls-certificate={chain}", f"--tls-key={key}", f"--config={file}"]
+    with Workers(tmp_path, "--workers=2", "--admin-socket=a", *flags) as service:
+        admin = Administration(tmp_path / "a")
+        write_certificate(tmp_path, "second")
+        file.write_text("item_limit = 9\n")
+        if how == "POST":
+            for each in admin.json("/reload", "POST")["workers"].values():
+                assert each["changed"] == ["item_limit", "tls_certificate"]
+        else:
+            service.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: limits_of(admin) == {"0": "9B", "1": "9B"})
+        wait_for(lambda: "is replaced gets what was reloaded" in service.errors())
+        key.write_text("doh")
+        file.write_text("item_limit = doh\n")
+        assert admin.request("POST", "/reload").status == 422
+        replace_all(service, admin)
+        assert limits_of(admin) == {"0": "9B", "1": "9B"}
+        assert {certificate_name(service.port) for _ in range(20)} == {"second"}
+        victim = worker_of(admin, "0")
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: victim not in service.workers)
+        wait_for(lambda: limits_of(admin) == {"0": "9B", "1": "9B"})
         assert service.stop() == 0
+        assert "Traceback" not in service.errors()
+
+
+def test_a_worker_that_is_replaced_has_the_switches_that_were_thrown(tmp_path: Path) -> None:
+    with Workers(tmp_path, "--workers=2", "--admin-socket=a") as service:
+        admin = Administration(tmp_path / "a")
+        for method, is_on, level in (("POST", True, "debug"), ("DELETE", False, "warning")):
+            admin.json("/drain", method)
+            admin.json("/log-level", "PUT", level.encode())
+            replace_all(service, admin)
+            assert admin.json("/drain")["workers"] == {n: {"draining": is_on} for n in "01"}
+            assert admin.json("/log-level")["workers"] == {n: {"log_level": level} for n in "01"}
+            closes = service.get("/api/v1/flanders").headers.get("connection") == "close"
+            assert closes == is_on
+            assert admin.get("/readyz").status == (503 if is_on else 200)
+        assert service.stop() == 0
+
+
+def replace_all(service: Workers, admin: Administration) -> None:
+    """Have all processes replaced, and wait until that is done."""
+    before = set(service.workers)
+    service.process.send_signal(signal.SIGUSR2)
+    wait_for(lambda: not before & set(service.workers), deadline=30)
+    wait_for(lambda: admin.get("/livez").status == 200)
+
+
+def limits_of(admin: Administration) -> dict[str, str]:
+    """Return the limit in force in each worker that runs."""
+    answer = admin.get("/info")
+    if answer.status != 200:
+        return {}
+    workers = json.loads(answer.body)["workers"]
+    return {
+        number: each["settings"]["item_limit"]["value"]
+        for number, each in workers.items()
+        if "settings" in each
+    }
+
+
+def worker_of(admin: Administration, number: str) -> int:
+    pid: int = admin.json("/info")["workers"][number]["pid"]
+    return pid
 
 
 def test_workers_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:

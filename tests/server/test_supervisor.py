@@ -15,7 +15,7 @@ def work(name, seconds):
     def live(ready):
         asked = []
         signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
-        ready()
+        ready("ready")
         while not asked:
             time.sleep(0.01)
         time.sleep(seconds)

@@ -35,3 +35,4 @@ def on_hangup(
             stop(signal.SIGHUP)
 
         loop.add_signal_handler(signal.SIGHUP, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])  # it is, in a worker that starts

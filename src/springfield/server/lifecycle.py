@@ -15,6 +15,7 @@ from springfield.server.reload import Loaded
 from springfield.server.serving import SERVING, CannotStart, Plan, run_serving
 from springfield.server.sockets import listening
 from springfield.server.systemd import notify_ready
+from springfield.server.tls import BadCertificate, Certificate
 from springfield.server.workers import serve_with_workers
 from springfield.settings.table import Settings
 
@@ -34,7 +35,7 @@ def run(loaded: Loaded, load: Callable[[], Loaded], announce: Callable[[str], No
         except CannotListen as error:
             raise CannotStart(str(error)) from error
         _make_data_dir(settings)
-        plan = Plan(loaded, load, sockets)
+        plan = Plan(loaded, load, sockets, _certificate(settings))
         if settings.workers > 1:
             return serve_with_workers(plan, lambda: announce(sockets.place))
         if os.getpid() == 1:  # of a container: orphans end up here, and the kernel reaps them
@@ -46,6 +47,15 @@ def run(loaded: Loaded, load: Callable[[], Loaded], announce: Callable[[str], No
 
         run_serving(plan, started)
     return 0
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    try:
+        return Certificate(settings.tls_certificate, settings.tls_key)
+    except BadCertificate as error:
+        raise CannotStart(str(error)) from error
 
 
 def _raise_descriptor_limit() -> None:

@@ -14,6 +14,7 @@ from springfield.observability.logs import set_level
 from springfield.observability.stacks import stack_of_thread, tasks_of, threads
 from springfield.observability.telemetry import Telemetry
 from springfield.server.facts import facts_of, timestamp
+from springfield.server.news import DRAINING, LOG_LEVEL, Say, tell_nobody
 from springfield.server.reload import Reloading
 from springfield.web.admin.probes import Liveness, Readiness
 from springfield.web.admin.routes import Admin
@@ -33,6 +34,9 @@ T = TypeVar("T")
 class RootLogLevel:
     """The least severity that is logged; satisfies `LogLevel`."""
 
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
     def get(self) -> str:
         """See LogLevel."""
         return logging.getLevelName(logging.getLogger().level).lower()
@@ -40,21 +44,27 @@ class RootLogLevel:
     def set(self, level: str) -> None:
         """See LogLevel."""
         set_level(level)
+        self._say(f"{LOG_LEVEL} {level}")
 
 
 class Operations:
     """One serving process. Made on the serving loop."""
 
     def __init__(
-        self, reloading: Reloading, telemetry: Telemetry, is_stopping: Callable[[], bool]
+        self,
+        reloading: Reloading,
+        telemetry: Telemetry,
+        is_stopping: Callable[[], bool],
+        say: Say = tell_nobody,
     ) -> None:
         self.service: Service | None = None
         """Set once requests are served."""
         self._metrics = telemetry.metrics
-        self.log_level = RootLogLevel()
+        self.log_level = RootLogLevel(say)
         self._reloading = reloading
         self._heartbeat = telemetry.heartbeat
         self._is_stopping = is_stopping
+        self._say = say
         self._loop = asyncio.get_running_loop()
         self._started = time.time()
         reloading.tell({"log_level": self.log_level.set, "liveness_timeout": lambda _: None})
@@ -125,6 +135,7 @@ class Operations:
             if self._is_stopping() and not on:
                 raise HTTPRefusal("stopping", "The service is being stopped and goes on draining.")
             self.service.traffic.is_draining = on
+            self._say(f"{DRAINING} {'on' if on else 'off'}")
 
         await self._on_loop(throw)
         logging.getLogger("springfield.server").warning(

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from springfield.server.news import RELOADED, Say, tell_nobody
 from springfield.server.tls import BadCertificate, Certificate
 from springfield.settings.fields import is_reloadable
 from springfield.settings.mistakes import InvalidSettings
@@ -39,11 +40,18 @@ class Loaded(Protocol):
 class Reloading:
     """The settings in force, and who wants to know of new ones."""
 
-    def __init__(self, loaded: Loaded, load: Callable[[], Loaded]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        load: Callable[[], Loaded],
+        certificate: Certificate | None = None,
+        say: Say = tell_nobody,
+    ) -> None:
         """`load` reads everything anew on some thread; it raises InvalidSettings."""
         self.loaded = loaded
-        self.certificate: Certificate | None = None
+        self.certificate = certificate
         self._load = load
+        self._say = say
         self._takers: defaultdict[str, list[Callable[[Any], None]]] = defaultdict(list)
         self._lock = asyncio.Lock()
         self._is_open = asyncio.Event()
@@ -84,23 +92,28 @@ class Reloading:
             return self._adopt(fresh, has_new_certificate)
 
     def _adopt(self, fresh: Loaded, has_new_certificate: bool) -> Reloaded:
-        old, new = self.settings, fresh.settings
-        fields = Settings.model_fields.items()
-        differing = {
-            name: field for name, field in fields if getattr(old, name) != getattr(new, name)
-        }
-        changed = [name for name, field in differing.items() if is_reloadable(field)]
+        new = fresh.settings
+        changed, fixed = differences(self.settings, new)
         self.loaded = self.loaded.taking(fresh, changed)
         for name in changed:
             for taker in self._takers[name]:
                 taker(getattr(new, name))
         if has_new_certificate:
             changed.append("tls_certificate")
-        needs_restart = [name for name in differing if name not in changed]
+        needs_restart = [name for name in fixed if name not in changed]
+        self._say(RELOADED)
         log.info("reloaded: changed %s", ", ".join(changed) or "nothing")
         if needs_restart:
             log.warning("reloaded: %s can only be changed by a restart", ", ".join(needs_restart))
         return Reloaded(changed, needs_restart)
+
+
+def differences(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
+    """Return the settings whose values differ: those that are reloadable, and the others."""
+    fields = Settings.model_fields.items()
+    differing = {name: field for name, field in fields if getattr(old, name) != getattr(new, name)}
+    changed = [name for name, field in differing.items() if is_reloadable(field)]
+    return changed, [name for name in differing if name not in changed]
 
 
 def _refused(mistakes: Sequence[str]) -> Reloaded:

@@ -21,13 +21,14 @@ from springfield.server.engines import Engine, make_engine
 from springfield.server.hangup import on_hangup
 from springfield.server.limits import Limits
 from springfield.server.loop import new_event_loop
+from springfield.server.news import Say, tell_nobody
 from springfield.server.operations import Operations
 from springfield.server.proxy import TrustedProxies
 from springfield.server.reload import Loaded, Reloading
 from springfield.server.sockets import Sockets
 from springfield.server.stopping import Stop, drain
 from springfield.server.systemd import notify_ready, notify_reloading, notify_stopping
-from springfield.server.tls import BadCertificate, Certificate
+from springfield.server.tls import Certificate
 from springfield.settings.table import Settings
 from springfield.web.admin.routes import make_admin_app
 from springfield.web.admission import Admission
@@ -61,7 +62,14 @@ class Plan:
     load: Callable[[], Loaded]
     """Reads them anew, for a reload; see Reloading."""
     sockets: Sockets
+    certificate: Certificate | None = None
     is_worker: bool = False
+    say: Say = tell_nobody
+    """Tells the supervisor what whoever comes after this process has to know."""
+    is_draining: bool = False
+    """Whether the drain switch is on."""
+    log_level: str | None = None
+    """What is logged, if it is not what the settings say."""
 
     @property
     def settings(self) -> Settings:
@@ -73,7 +81,7 @@ def run_serving(plan: Plan, started: Callable[[], None]) -> None:
     """Run `serve` on an event loop of its own, and write its log in a thread of its own."""
     settings = plan.settings
     with (
-        logging_lines(settings.log_format, settings.log_level),
+        logging_lines(settings.log_format, plan.log_level or settings.log_level),
         asyncio.Runner(loop_factory=new_event_loop) as runner,
     ):
         runner.run(serve(plan, started))
@@ -85,16 +93,17 @@ async def serve(plan: Plan, started: Callable[[], None]) -> None:
     Raises CannotStart and the errors of `assemble`.
     """
     settings, sockets = plan.settings, plan.sockets
-    stop, reloading = Stop(is_worker=plan.is_worker), Reloading(plan.loaded, plan.load)
+    stop = Stop(is_worker=plan.is_worker)
+    reloading = Reloading(plan.loaded, plan.load, plan.certificate, plan.say)
     on_hangup(partial(_reload, reloading), stop.take)
-    reloading.certificate = _certificate(settings)
     try:
         async with AsyncExitStack() as stack:
             telemetry = stack.enter_context(observing(settings.slow_request, settings.blocked_loop))
-            operations = Operations(reloading, telemetry, stop.is_wanted.is_set)
+            operations = Operations(reloading, telemetry, stop.is_wanted.is_set, plan.say)
             admin = make_admin_app(operations.admin(admin_safety(sockets.admin)))
             await stack.enter_async_context(administering(sockets.admin, admin))
             service = await stack.enter_async_context(assemble(settings, telemetry))
+            service.traffic.is_draining = plan.is_draining
             engine = _engine(plan, service, reloading, telemetry)
             watch_connections(telemetry.metrics, engine)
             await stack.enter_async_context(_serving(engine, plan, service, stop))
@@ -167,15 +176,6 @@ def watch_connections(metrics: Metrics, engine: Engine) -> None:
     """Have the connections of clients counted."""
     text = "Open connections of clients."
     metrics.gauges.add("springfield_connections", text, lambda: engine.connections)
-
-
-def _certificate(settings: Settings) -> Certificate | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    try:
-        return Certificate(settings.tls_certificate, settings.tls_key)
-    except BadCertificate as error:
-        raise CannotStart(str(error)) from error
 
 
 async def _reload(reloading: Reloading) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from math import inf
 
 from springfield.server.alarm import Alarm
+from springfield.server.news import RELOADED
 from springfield.server.serving import CannotStart
 from springfield.server.succession import Place
 from springfield.server.systemd import notify, notify_ready, notify_reloading, notify_stopping
@@ -39,8 +40,13 @@ class Supervisor:
         times: Times,
         ready: Callable[[], None],
         close: Callable[[], None],
+        heed: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take what to run; `ready` is called once when all are, `close` when no more are started."""
+        """Take what to run; `ready` is called once when all are, `close` when no more are started.
+
+        `heed` is called with the news of every child; and before a reload is passed on, with RELOADED,
+        so that who is started meanwhile has it.
+        """
         # Asked now: when the terminal is gone, nobody can say that there was one. Under nohup(1)
         # SIGHUP stays ignored, as was wished.
         self._has_terminal = has_terminal()
@@ -50,6 +56,7 @@ class Supervisor:
         self._times = times
         self._ready = ready
         self._close = close
+        self._heed = heed
         self._children: dict[int, Worker] = {}
         self._to_replace: deque[Place] = deque()
         self._was_one_ready = self._were_all_ready = False
@@ -87,6 +94,7 @@ class Supervisor:
                 self._end(signal.SIGTERM)
         elif number == signal.SIGHUP:
             notify_reloading()
+            self._heed(RELOADED)
             self._signal(number)
             notify_ready(self._status())
         elif number == signal.SIGUSR2 and self._were_all_ready and not self._ending:
@@ -122,7 +130,7 @@ class Supervisor:
                     return
                 child = self._children.pop(pid, None)
                 if child is not None:
-                    child.listen()
+                    self._hear(child)
                     os.close(child.news)
                     self._ended(child, os.waitstatus_to_exitcode(status))
 
@@ -197,10 +205,10 @@ class Supervisor:
     def _look_after(self) -> None:
         """Take note of who is ready, and kill who takes too long."""
         for child in self._children.values():
-            if not child.is_ready:
-                child.listen()
-                if child.is_ready:
-                    self._became_ready(child)
+            was_ready = child.is_ready
+            self._hear(child)
+            if child.is_ready and not was_ready:
+                self._became_ready(child)
             if child.until < time.monotonic():
                 what = "did not stop" if child.is_stopping else "was not ready"
                 log.error(
@@ -208,6 +216,10 @@ class Supervisor:
                 )
                 child.until = inf
                 child.signal(signal.SIGKILL)
+
+    def _hear(self, child: Worker) -> None:
+        for news in child.listen():
+            self._heed(news)
 
     def _became_ready(self, child: Worker) -> None:
         self._was_one_ready = True
@@ -240,7 +252,7 @@ class Supervisor:
         until = min([child.until for child in self._children.values()] + due, default=inf)
         if self._ending or self._failed:
             until = min((child.until for child in self._children.values()), default=0.0)
-        news = [child.news for child in self._children.values() if not child.is_ready]
+        news = [child.news for child in self._children.values()]
         return self._alarm.wait(news, until - time.monotonic())
 
     def _signal(self, number: int) -> None:

@@ -5,27 +5,29 @@ event loop. It is in a process group of its own, so that a terminal's signals do
 stops when its supervisor is gone, however that came to be.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
 
 from springfield.errors import Misconfigured
+from springfield.server.news import READY, Say
 from springfield.server.serving import CannotStart
 
 HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 """What the supervisor takes."""
 
-Work = Callable[[Callable[[], None]], None]
-"""What a child does until a signal ends it. It calls its argument once when it is ready."""
+Work = Callable[[Say], None]
+"""What a child does until a signal ends it. It says READY once, and then what else there is."""
 
-_READY, _FAILED = b"ready\n", b"failed "
+_FAILED = b"failed "
 
 log = logging.getLogger("springfield.server")
 
@@ -58,7 +60,7 @@ class Worker:
     role: Role
     pid: int
     news: int
-    """The descriptor of the pipe that it says in whether it is ready, or why it cannot be."""
+    """The descriptor of the pipe that it says its news in: that it is ready, or why it cannot be."""
     until: float
     """When it is killed, unless it is ready by then, or has ended if it was told to; monotonic."""
     started: float = field(default_factory=time.monotonic)
@@ -66,11 +68,16 @@ class Worker:
     is_stopping: bool = False
     _said: bytes = b""
 
-    def listen(self) -> None:
-        """Take what it says."""
+    def listen(self) -> Sequence[str]:
+        """Take what it says; return what is news beside that it is ready."""
         while data := self._read():
             self._said += data
-        self.is_ready = self.is_ready or self._said.startswith(_READY)
+        if self._said.startswith(_FAILED):
+            return []
+        *lines, self._said = self._said.split(b"\n")
+        words = [line.decode() for line in lines]
+        self.is_ready = self.is_ready or READY in words
+        return [word for word in words if word != READY]
 
     def signal(self, number: int) -> None:
         """Send a signal. It is there, if only as a zombie, until the supervisor has waited for it."""
@@ -121,7 +128,7 @@ def _live(role: Role, said: int, mourn: Callable[[], None], unwanted: Iterable[i
     try:
         _leave_the_supervisor(unwanted)
         threading.Thread(target=mourn, daemon=True, name="lifeline").start()
-        role.work(lambda: _say(said, _READY))
+        role.work(lambda words: _say(said, f"{words}\n".encode()))
         code = 0
     except (CannotStart, Misconfigured) as error:
         kind = "Misconfigured" if isinstance(error, Misconfigured) else "CannotStart"
@@ -145,7 +152,8 @@ def _leave_the_supervisor(unwanted: Iterable[int]) -> None:
     for number in (signal.SIGHUP, signal.SIGUSR2):  # until somebody here has a use for them
         signal.signal(number, signal.SIG_IGN)
     os.setpgid(0, 0)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
+    # A reload that is wished for meanwhile waits until somebody here can do it: see `on_hangup`.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, set(HEEDED) - {signal.SIGHUP})
     for descriptor in unwanted:
         os.close(descriptor)
     os.environ.pop("NOTIFY_SOCKET", None)  # the supervisor alone speaks for the service
@@ -160,4 +168,5 @@ def _mourn(lifeline: int, timeout: float) -> None:
 
 
 def _say(said: int, words: bytes) -> None:
-    os.write(said, words)
+    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone; see _mourn
+        os.write(said, words)

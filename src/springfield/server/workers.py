@@ -1,8 +1,9 @@
 """In charge of what the supervisor's children are: the workers, which share the listening sockets."""
 
 import gc
+import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -10,8 +11,10 @@ from pathlib import Path
 
 from springfield.assembly import import_adapters
 from springfield.server.admin_front import run_front
+from springfield.server.in_force import InForce
 from springfield.server.listener import listening_unix
 from springfield.server.loop import import_event_loop
+from springfield.server.news import READY, Say
 from springfield.server.serving import CannotStart, Plan, run_serving
 from springfield.server.supervisor import Supervisor
 from springfield.server.worker import Role, Times
@@ -31,29 +34,36 @@ def serve_with_workers(plan: Plan, announce: Callable[[], None]) -> int:
     settings, sockets = plan.settings, plan.sockets
     _import_all(settings)
     with _runtime_directory() as directory:
+        in_force = InForce(plan)
         roles = [
-            Role(f"worker {slot}", partial(_work, plan, directory, slot))
+            Role(f"worker {slot}", partial(_work, in_force, directory, slot))
             for slot in range(settings.workers)
         ]
         if sockets.admin:
-            front = partial(run_front, sockets.admin, directory)
+            front = partial(_answer_for_all, sockets.admin, directory)
             roles.append(Role("the admin front", front, is_last=True))
         times = Times(
             start=START_TIMEOUT + settings.store_timeout,
             stop=settings.drain_delay + settings.shutdown_timeout + STOP_RESERVE,
         )
-        return Supervisor(roles, times, announce, sockets.close).run()
+        return Supervisor(roles, times, announce, sockets.close, in_force.heed).run()
 
 
-def _work(plan: Plan, directory: Path, slot: int, ready: Callable[[], None]) -> None:
+def _work(in_force: InForce, directory: Path, slot: int, say: Say) -> None:
     """Be worker number `slot`, whose admin listener is where the front asks for it."""
+    plan = replace(in_force.plan, is_worker=True, say=say)
+    started = partial(say, READY)
     if not plan.sockets.admin:
-        run_serving(replace(plan, is_worker=True), ready)
+        run_serving(plan, started)
         return
     # While a worker is replaced two processes have its number: the front asks the new one.
     with listening_unix(directory / f"worker-{slot}.sock", takes_over=True) as admin:
         sockets = replace(plan.sockets, admin=[admin])
-        run_serving(replace(plan, sockets=sockets, is_worker=True), ready)
+        run_serving(replace(plan, sockets=sockets), started)
+
+
+def _answer_for_all(sockets: Sequence[socket.socket], directory: Path, say: Say) -> None:
+    run_front(sockets, directory, partial(say, READY))
 
 
 def _import_all(settings: Settings) -> None:
