@@ -195,6 +195,13 @@ def test_reload_and_replacement_signals_do_not_end_it_while_it_is_imported(tmp_p
         assert process.parent.wait(timeout=20) == 0
 
 
+def test_one_process_ignores_the_wish_to_replace_it_and_says_what_to_do(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        service.process.send_signal(signal.SIGUSR2)
+        wait_for(lambda: "SIGUSR2 is ignored: there is one process" in service.errors())
+        assert service.get("/api/v1/flanders").status == 200
+
+
 @dataclass(frozen=True)
 class Importing:
     """A program that has not imported its libraries yet."""

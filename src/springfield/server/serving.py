@@ -4,6 +4,8 @@ What is entered in one `AsyncExitStack` is left in the opposite order.
 """
 
 import asyncio
+import logging
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +35,8 @@ from springfield.settings.table import Settings
 from springfield.web.admin.routes import make_admin_app
 from springfield.web.admission import Admission
 from springfield.web.routes import Service, make_app
+
+log = logging.getLogger("springfield.server")
 
 SERVING = "Serving."
 
@@ -96,6 +100,8 @@ async def serve(plan: Plan, started: Callable[[], None]) -> None:
     stop = Stop(is_worker=plan.is_worker)
     reloading = Reloading(plan.loaded, plan.load, plan.certificate, plan.say)
     on_hangup(partial(_reload, reloading), stop.take)
+    if not plan.is_worker:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, _refuse_to_be_replaced)
     try:
         async with AsyncExitStack() as stack:
             telemetry = stack.enter_context(observing(settings.slow_request, settings.blocked_loop))
@@ -176,6 +182,13 @@ def watch_connections(metrics: Metrics, engine: Engine) -> None:
     """Have the connections of clients counted."""
     text = "Open connections of clients."
     metrics.gauges.add("springfield_connections", text, lambda: engine.connections)
+
+
+def _refuse_to_be_replaced() -> None:
+    log.warning(
+        "SIGUSR2 is ignored: there is one process, and nobody to replace it; restart the service, or "
+        "run it with --workers 2"
+    )
 
 
 async def _reload(reloading: Reloading) -> None:
