@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -434,6 +435,38 @@ def test_the_admin_front_is_gone_with_its_workers(tmp_path: Path) -> None:
     with Workers(tmp_path, "--workers=2", "--admin-socket=admin") as service:
         assert Administration(tmp_path / "admin").get("/readyz").status == 200
         assert service.stop() == 0
+        assert not (tmp_path / "admin").exists()
+        assert "Traceback" not in service.errors()
+
+
+def test_a_directory_that_somebody_removed_costs_the_admin_listener_alone(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    with Workers(tmp_path, "--workers=2", "--admin-socket=admin", TMPDIR="t") as service:
+        admin = Administration(tmp_path / "admin")
+        victim = worker_of(admin, "0")
+        (directory,) = (tmp_path / "t").iterdir()
+        shutil.rmtree(directory)
+        problem = admin.get("/livez").problem
+        assert (problem["status"], problem["code"]) == (503, "not-live")
+        assert f"{directory.name} are gone; restart the service." in problem["detail"]
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: "worker 0 is not seen at the admin address" in service.errors())
+        wait_for(lambda: len(service.workers) == 3)
+        for _ in range(20):
+            assert service.get("/api/v1/flanders").status == 200
+        assert service.stop() == 0
+        assert "Traceback" not in service.errors()
+
+
+def test_a_second_signal_leaves_no_files_behind(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    flags = ["--workers=2", "--admin-socket=admin", "--drain-delay=60"]
+    with Workers(tmp_path, *flags, TMPDIR=f"{tmp_path}/t") as service:
+        assert len(list((tmp_path / "t").iterdir())) == 1
+        service.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: service.errors().count("draining for") == 2)
+        assert service.stop(signal.SIGTERM) == 128 + signal.SIGTERM
+        assert list((tmp_path / "t").iterdir()) == []
         assert not (tmp_path / "admin").exists()
         assert "Traceback" not in service.errors()
 

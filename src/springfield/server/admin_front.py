@@ -25,6 +25,7 @@ from springfield.server.loop import new_event_loop
 from springfield.server.worker_metrics import merge_metrics
 from springfield.web.admin.base import AdminHandler
 from springfield.web.admin.routes import admin_application
+from springfield.web.problems import HTTPRefusal
 from springfield.web.safety import READS, Safety
 
 PROBE_TIMEOUT = 2.0
@@ -88,7 +89,10 @@ class Front:
         self._directory = directory
 
     async def ask(self, method: str, path: str, body: bytes, seconds: float) -> Answers:
-        """Ask all workers at the same time; who does not run is left out."""
+        """Ask all workers at the same time; who does not run is left out.
+
+        Raises HTTPRefusal when the directory is gone: no worker can be reached any more.
+        """
         numbers = sorted(self._numbers())
         replies = await asyncio.gather(
             *(self._ask(number, method, path, body, seconds) for number in numbers)
@@ -101,9 +105,14 @@ class Front:
         }
 
     def _numbers(self) -> list[int]:
-        found = (
-            re.fullmatch(r"worker-(\d+)\.sock", each.name) for each in self._directory.iterdir()
-        )
+        try:
+            names = [each.name for each in self._directory.iterdir()]
+        except FileNotFoundError:
+            raise HTTPRefusal(
+                "not-live",
+                f"The workers' sockets in {self._directory} are gone; restart the service.",
+            ) from None
+        found = (re.fullmatch(r"worker-(\d+)\.sock", name) for name in names)
         return [int(each[1]) for each in found if each]
 
     async def _ask(

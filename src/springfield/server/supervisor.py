@@ -87,7 +87,7 @@ class Supervisor:
         if number in {signal.SIGTERM, signal.SIGINT}:
             if self._ending:
                 self._signal(signal.SIGKILL)
-                os._exit(128 + number)  # somebody does not want to wait
+                raise SystemExit(128 + number)  # somebody does not want to wait
             self._end(number)
         elif number == signal.SIGHUP and self._has_terminal:
             if not self._ending:  # the kernel and a shell send one each

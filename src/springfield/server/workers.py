@@ -1,10 +1,11 @@
 """In charge of what the supervisor's children are: the workers, which share the listening sockets."""
 
 import gc
+import logging
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,15 @@ from pathlib import Path
 from springfield.assembly import import_adapters
 from springfield.server.admin_front import run_front
 from springfield.server.in_force import InForce
-from springfield.server.listener import listening_unix
+from springfield.server.listener import CannotListen, listening_unix
 from springfield.server.loop import import_event_loop
 from springfield.server.news import READY, Say
 from springfield.server.serving import CannotStart, Plan, run_serving
 from springfield.server.supervisor import Supervisor
 from springfield.server.worker import Role, Times
 from springfield.settings.table import Settings
+
+log = logging.getLogger("springfield.server")
 
 START_TIMEOUT = 60.0
 """Seconds for a worker to become ready, beside those that its stores may take to answer."""
@@ -57,9 +60,19 @@ def _work(in_force: InForce, directory: Path, slot: int, say: Say) -> None:
         run_serving(plan, started)
         return
     # While a worker is replaced two processes have its number: the front asks the new one.
-    with listening_unix(directory / f"worker-{slot}.sock", takes_over=True) as admin:
-        sockets = replace(plan.sockets, admin=[admin])
-        run_serving(replace(plan, sockets=sockets), started)
+    with ExitStack() as stack:
+        admin = []
+        try:
+            path = directory / f"worker-{slot}.sock"
+            admin.append(stack.enter_context(listening_unix(path, takes_over=True)))
+        except CannotListen as error:
+            if directory.is_dir():
+                raise CannotStart(str(error)) from error
+            log.error(  # noqa: TRY400 - it is one sentence
+                "worker %d is not seen at the admin address: %s is gone; restart the service",
+                slot, directory,
+            )  # fmt: skip
+        run_serving(replace(plan, sockets=replace(plan.sockets, admin=admin)), started)
 
 
 def _answer_for_all(sockets: Sequence[socket.socket], directory: Path, say: Say) -> None:
