@@ -126,6 +126,21 @@ def test_a_killed_worker_is_replaced_in_a_moment_and_its_siblings_do_not_notice(
             assert service.stop() == 0
 
 
+def test_a_worker_that_is_told_to_stop_by_somebody_else_is_replaced_and_that_is_no_error(
+    tmp_path: Path,
+) -> None:
+    with Workers(tmp_path, "--workers=2", "--log-level=info") as service:
+        before = service.workers
+        os.kill(before[0], signal.SIGUSR1)
+        os.kill(before[0], signal.SIGTERM)
+        wait_for(lambda: "is replaced in 0.0 s" in service.errors())
+        wait_for(lambda: len(service.workers) == 2)
+        assert before[1] in service.workers
+        assert "ended with exit code 0" in service.errors()
+        assert '"level": "error"' not in service.errors()
+        assert service.stop() == 0
+
+
 def test_who_dies_again_soon_is_replaced_ever_later(tmp_path: Path) -> None:
     with Workers(tmp_path, "--workers=2") as service:
         steady, victim = service.workers

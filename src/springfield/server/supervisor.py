@@ -164,7 +164,8 @@ class Supervisor:
             return
         pause = place.schedule(lived)
         notify(f"STATUS={self._status()}")
-        log.error(
+        log.log(
+            logging.ERROR if code else logging.INFO,  # with 0 it obeyed a signal, whoever sent it
             "%s (process %d) %s after %.1f s and is replaced in %.1f s%s",
             child.role.name, child.pid, _how(code), lived, pause, f": {failure}" if failure else "",
         )  # fmt: skip

@@ -149,7 +149,8 @@ def _leave_the_supervisor(unwanted: Iterable[int]) -> None:
     signal.set_wakeup_fd(-1)
     for number in HEEDED:
         signal.signal(number, signal.SIG_DFL)
-    for number in (signal.SIGHUP, signal.SIGUSR2):  # until somebody here has a use for them
+    # SIGHUP until somebody here has a use for it; the others are nobody's business here.
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     os.setpgid(0, 0)
     # A reload that is wished for meanwhile waits until somebody here can do it: see `on_hangup`.
