@@ -26,6 +26,7 @@ from springfield.observability.trace_context import trace_context_of
 from springfield.server.engines import EngineName, make_engine
 from springfield.server.limits import Limits
 from springfield.server.serving import watch_connections
+from springfield.server.worker_metrics import merge_metrics
 from springfield.web.routes import make_app
 
 
@@ -78,4 +79,16 @@ async def everything(directory: Path) -> list[Metric]:
         ):
             telemetry.events.publish(event)
         telemetry.metrics.watch_dependency("lisas", lambda: "open", lambda: 0, lambda: 0)
-        return list(text_string_to_metric_families(telemetry.metrics.render().decode()))
+        rendered = telemetry.metrics.render().decode()
+        families = list(text_string_to_metric_families(rendered))
+        merged = merge_metrics(
+            {"0": None, "1": rendered}
+        ).decode()  # the front's own is in no worker
+        return [
+            *families,
+            *(
+                family
+                for family in text_string_to_metric_families(merged)
+                if family.name == "springfield_worker_up"
+            ),
+        ]

@@ -18,17 +18,18 @@ from tests.service import ServiceProcess, clean_environment, springfield, wait_f
 FRONT = """
 import socket, sys
 from pathlib import Path
-from springfield.server.admin_front import run_front
+from springfield.server.admin_front import Fleet, run_front
 
 with socket.create_server(("127.0.0.1", 0)) as sock:
     sock.setblocking(False)
     port = sock.getsockname()[1]
-    run_front([sock], Path(sys.argv[1]), lambda: print(port, flush=True))
+    fleet = Fleet(Path(sys.argv[1]), 2, 1.0)
+    run_front([sock], fleet, lambda: print(port, flush=True))
 """
 
 
 @dataclass
-class Fleet:
+class Group:
     directory: Path
     workers: list[ServiceProcess]
     front: Administration
@@ -38,7 +39,7 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
+def fleet(tmp_path: Path) -> Iterator[Group]:
     with contextlib.ExitStack() as stack:
         workers = []
         for number in range(2):
@@ -58,11 +59,11 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         stack.enter_context(process)
         stack.callback(process.terminate)
         assert process.stdout is not None
-        yield Fleet(tmp_path, workers, Administration(int(process.stdout.readline())))
+        yield Group(tmp_path, workers, Administration(int(process.stdout.readline())))
     assert process.returncode == 0
 
 
-def test_reports_hold_every_worker_by_its_number(fleet: Fleet) -> None:
+def test_reports_hold_every_worker_by_its_number(fleet: Group) -> None:
     for path in ("/livez", "/readyz", "/info", "/breakers", "/tasks", "/log-level", "/drain"):
         assert list(fleet.front.json(path)["workers"]) == ["0", "1"]
         assert fleet.front.request("HEAD", path).status == 200
@@ -83,7 +84,7 @@ def test_reports_hold_every_worker_by_its_number(fleet: Fleet) -> None:
     assert re.search(r"^worker 1 breaker marges +closed$", ended.stdout, re.MULTILINE)
 
 
-def test_metrics_are_labelled_by_worker_with_one_head_for_each_family(fleet: Fleet) -> None:
+def test_metrics_are_labelled_by_worker_with_one_head_for_each_family(fleet: Group) -> None:
     text = fleet.front.get("/metrics").body.decode()
     heads = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
     assert len(heads) == len(set(heads))
@@ -96,29 +97,72 @@ def test_metrics_are_labelled_by_worker_with_one_head_for_each_family(fleet: Fle
     assert by_worker[1] == names | {"springfield_worker_up"}
 
 
-def test_a_worker_that_is_gone_is_left_out_and_none_at_all_is_not_live(fleet: Fleet) -> None:
+def test_a_worker_that_is_gone_is_left_out_and_none_at_all_is_not_live(fleet: Group) -> None:
     fleet.workers[1].process.kill()
     wait_for(lambda: list(fleet.front.json("/livez")["workers"]) == ["0"])
     assert list(fleet.front.json("/readyz")["workers"]) == ["0"]
+    assert who_is_up(fleet) == {"0": 1, "1": 0}
     fleet.workers[0].process.terminate()
     wait_for(lambda: fleet.front.get("/livez").status == 503)
     for path in ("/livez", "/readyz", "/metrics", "/info"):
         assert fleet.front.get(path).problem["detail"] == "No worker runs."
 
 
-def test_a_worker_that_hangs_is_not_live_but_the_other_is_ready(fleet: Fleet) -> None:
-    fleet.workers[1].process.send_signal(signal.SIGSTOP)
-    try:
+def test_a_worker_that_hangs_is_not_live_but_the_other_is_ready(fleet: Group) -> None:
+    with hanging(fleet):
         problem = fleet.front.get("/livez").problem
         assert problem["code"] == "not-live"
-        assert re.match(r"Worker 1: .* did not answer within 2 s\.", problem["detail"])
+        assert re.match(r"Worker 1: .* did not answer within 1\.5 s\.", problem["detail"])
         assert problem["workers"]["0"]["status"] == "live"
-    finally:
-        fleet.workers[1].process.send_signal(signal.SIGCONT)
+        told = fleet.front.json("/readyz")
+        assert (told["status"], told["workers"]["0"]["status"]) == ("ready", "ready")
+        assert told["workers"]["1"] == {"detail": "It has not answered yet."}
     wait_for(lambda: fleet.front.get("/livez").status == 200)
 
 
-def test_it_is_ready_as_long_as_one_worker_is(fleet: Fleet) -> None:
+def test_of_a_worker_that_hangs_is_told_that_it_does_and_the_others_are_heard(
+    fleet: Group,
+) -> None:
+    with hanging(fleet):
+        for path in ("/info", "/breakers", "/tasks", "/log-level", "/drain"):
+            told = fleet.front.json(path)["workers"]
+            assert "did not answer" in told["1"]["detail"]
+            assert "detail" not in told["0"]
+        assert who_is_up(fleet) == {"0": 1, "1": 0}
+        problem = fleet.front.request("PUT", "/log-level", b"error").problem
+        assert (problem["status"], problem["code"]) == (502, "workers-failed")
+        assert re.match(r"Worker 1: .* did not answer", problem["detail"])
+        assert problem["workers"]["0"] == {"log_level": "error"}
+        ended = springfield(
+            "check", f"--url=http://127.0.0.1:{fleet.front.place}", directory=fleet.directory
+        )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert re.match(r"live +NO: Worker 1: .* did not answer .*\nready +yes\n", ended.stdout)
+    assert re.search(r"^worker 1 +NO: .* did not answer", ended.stdout, re.MULTILINE)
+    assert re.search(r"^worker 0 breaker marges +closed$", ended.stdout, re.MULTILINE)
+
+
+@contextlib.contextmanager
+def hanging(fleet: Group) -> Iterator[None]:
+    """Have worker 1 hang."""
+    fleet.workers[1].process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        fleet.workers[1].process.send_signal(signal.SIGCONT)
+
+
+def who_is_up(fleet: Group) -> dict[str, float]:
+    text = fleet.front.get("/metrics").body.decode()
+    return {
+        sample.labels["worker"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "springfield_worker_up"
+    }
+
+
+def test_it_is_ready_as_long_as_one_worker_is(fleet: Group) -> None:
     one = Administration(fleet.directory / "worker-1.sock")
     one.json("/drain", "POST")
     told = fleet.front.json("/readyz")["workers"]
@@ -133,7 +177,7 @@ def test_it_is_ready_as_long_as_one_worker_is(fleet: Fleet) -> None:
     assert one.json("/drain") == {"draining": False}
 
 
-def test_a_change_reaches_all_workers_or_says_which_it_did_not(fleet: Fleet) -> None:
+def test_a_change_reaches_all_workers_or_says_which_it_did_not(fleet: Group) -> None:
     told = fleet.front.json("/log-level", "PUT", b"error")["workers"]
     assert told == {"0": {"log_level": "error"}, "1": {"log_level": "error"}}
     bad = fleet.front.request("PUT", "/log-level", b"loud")

@@ -2,14 +2,15 @@
 
 Every worker's admin listener is at `worker-N.sock` in one directory. A socket at which nobody listens
 is that of a worker that does not run. The URLs are those of a single process (`web/admin/routes.py`).
+One worker that hangs keeps nobody from hearing of the others: a read has a short deadline.
 """
 
 import asyncio
 import json
-import re
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -28,25 +29,32 @@ from springfield.web.admin.routes import admin_application
 from springfield.web.problems import HTTPRefusal
 from springfield.web.safety import READS, Safety
 
-PROBE_TIMEOUT = 2.0
-"""Seconds that a worker has for `/livez`, whatever its serving loop does: it has a thread for it."""
+READ_TIMEOUT = 1.5
+"""Seconds that a worker has to tell something, whatever its serving loop does: it has a thread for it.
+A probe gives up after two."""
 
-TIMEOUT = 15.0
-"""Seconds that a worker has for anything else; a reload may take ten."""
+SWITCH_TIMEOUT = 5.0
+"""Seconds that a worker has to throw a switch."""
+
+RELOAD_TIMEOUT = 15.0
+"""Seconds that a worker has to reload; it may take ten."""
+
+OTHERS_TIMEOUT = 0.25
+"""Seconds that the other workers have to tell theirs once one has said that it is ready."""
 
 Answers = Mapping[str, Reply | Unreachable]
 """What each worker that runs answered, by its number."""
 
 
 def run_front(
-    sockets: Sequence[socket.socket], directory: Path, started: Callable[[], None]
+    sockets: Sequence[socket.socket], fleet: "Fleet", started: Callable[[], None]
 ) -> None:
-    """Answer on `sockets`, which are bound, for all workers in `directory`, until SIGTERM or SIGINT.
+    """Answer on `sockets`, which are bound, for all workers of `fleet`, until SIGTERM or SIGINT.
 
     `started` is called once it does.
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(sockets, make_front_app(directory, admin_safety(sockets)), started))
+        runner.run(_serve(sockets, make_front_app(fleet, admin_safety(sockets)), started))
 
 
 async def _serve(
@@ -63,62 +71,87 @@ async def _serve(
     await engine.close_all_connections()
 
 
-def make_front_app(directory: Path, safety: Safety) -> Application:
-    """Return the application that answers for all workers in `directory`."""
-    front = Front(directory)
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The workers that there should be."""
+
+    directory: Path
+    """Where their admin listeners are."""
+    size: int
+    health_timeout: float
+    """Seconds that a critical store has, which a worker asks for `/readyz`."""
+
+
+def make_front_app(fleet: Fleet, safety: Safety) -> Application:
+    """Return the application that answers for all workers of `fleet`."""
+    front = Front(fleet)
+    readiness = fleet.health_timeout + READ_TIMEOUT
     return admin_application(
         [
-            _route("/livez", FrontHandler.live, front, "GET, HEAD", PROBE_TIMEOUT),
-            _route("/readyz", FrontHandler.ready, front, "GET, HEAD"),
+            _route("/livez", FrontHandler.live, front, "GET, HEAD"),
+            _route("/readyz", FrontHandler.ready, front, "GET, HEAD", readiness),
             _route("/metrics", FrontHandler.metrics, front, "GET, HEAD"),
             _route("/info", FrontHandler.every, front, "GET, HEAD"),
             _route("/breakers", FrontHandler.every, front, "GET, HEAD"),
             _route("/tasks", FrontHandler.every, front, "GET, HEAD"),
             _route("/log-level", FrontHandler.every, front, "GET, HEAD, PUT"),
             _route("/drain", FrontHandler.every, front, "GET, HEAD, POST, DELETE"),
-            _route("/reload", FrontHandler.every, front, "POST"),
+            _route("/reload", FrontHandler.every, front, "POST", RELOAD_TIMEOUT),
         ],
         safety,
     )
 
 
 class Front:
-    """The workers whose admin listeners are in `directory`."""
+    """Asks the workers of a fleet."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, fleet: Fleet) -> None:
+        self._directory = fleet.directory.absolute()
+        self.numbers = [str(number) for number in range(fleet.size)]
+        """Of the workers that there should be."""
 
     async def ask(self, method: str, path: str, body: bytes, seconds: float) -> Answers:
         """Ask all workers at the same time; who does not run is left out.
 
         Raises HTTPRefusal when the directory is gone: no worker can be reached any more.
         """
-        numbers = sorted(self._numbers())
+        self._check_directory()
         replies = await asyncio.gather(
-            *(self._ask(number, method, path, body, seconds) for number in numbers)
+            *(self._ask(number, method, path, body, seconds) for number in self.numbers)
         )
-        answers = zip(numbers, replies, strict=True)
-        return {
-            str(number): reply
-            for number, reply in answers
-            if not (isinstance(reply, Unreachable) and reply.is_absent)
-        }
+        return _present(zip(self.numbers, replies, strict=True))
 
-    def _numbers(self) -> list[int]:
-        try:
-            names = [each.name for each in self._directory.iterdir()]
-        except FileNotFoundError:
+    def _check_directory(self) -> None:
+        if not self._directory.is_dir():
             raise HTTPRefusal(
                 "not-live",
                 f"The workers' sockets in {self._directory} are gone; restart the service.",
-            ) from None
-        found = (re.fullmatch(r"worker-(\d+)\.sock", name) for name in names)
-        return [int(each[1]) for each in found if each]
+            )
+
+    async def ask_until_well(self, path: str, seconds: float) -> Answers:
+        """Ask all workers until one answers 200; who is late then is one that did not answer."""
+        self._check_directory()
+        tasks = {
+            number: asyncio.create_task(self._ask(number, "GET", path, b"", seconds))
+            for number in self.numbers
+        }
+        try:
+            for answered in asyncio.as_completed(tasks.values()):
+                if _is_well(await answered):
+                    await asyncio.wait(tasks.values(), timeout=OTHERS_TIMEOUT)
+                    break
+            late = Unreachable("It has not answered yet.")
+            return _present(
+                (n, task.result() if task.done() else late) for n, task in tasks.items()
+            )
+        finally:
+            for task in tasks.values():
+                task.cancel()
 
     async def _ask(
-        self, number: int, method: str, path: str, body: bytes, seconds: float
+        self, number: str, method: str, path: str, body: bytes, seconds: float
     ) -> Reply | Unreachable:
-        address = Address(f"unix:{self._directory.absolute()}/worker-{number}.sock")
+        address = Address(f"unix:{self._directory}/worker-{number}.sock")
         try:
             return await ask(address, method, path, body, seconds=seconds)
         except Unreachable as error:
@@ -134,9 +167,9 @@ class FrontHandler(AdminHandler):
         front: Front,
         methods: str,
         merge: Callable[["FrontHandler", Answers], None],
-        seconds: float,
+        seconds: float | None,
     ) -> None:
-        """Take the workers, and how their answers become one."""
+        """Take the workers, how their answers become one, and how long each has."""
         super().initialize(route)
         self.METHODS = (*methods.split(", "), "OPTIONS")
         self.front = front
@@ -145,9 +178,14 @@ class FrontHandler(AdminHandler):
 
     async def get(self) -> None:
         """Ask all workers what was asked here."""
-        method = "GET" if self.request.method == "HEAD" else self.request.method or ""
-        body = bytes(self._body)
-        answers = await self.front.ask(method, self.request.path, body, self.seconds)
+        is_read = self.request.method in READS
+        seconds = self.seconds or (READ_TIMEOUT if is_read else SWITCH_TIMEOUT)
+        path = self.request.path
+        if path == "/readyz":
+            answers = await self.front.ask_until_well(path, seconds)
+        else:
+            method = "GET" if is_read else self.request.method or ""
+            answers = await self.front.ask(method, path, bytes(self._body), seconds)
         if answers:
             self.merge(self, answers)
         else:
@@ -171,11 +209,11 @@ class FrontHandler(AdminHandler):
             self.answer({"status": "ready", "workers": _bodies(answers)})
 
     def metrics(self, answers: Answers) -> None:
-        """Answer with the samples of all workers, labelled with their numbers."""
-        texts = {
-            number: None if number in _failed(answers) else _text(reply)
-            for number, reply in answers.items()
-        }
+        """Answer with the samples of all workers, labelled with their numbers.
+
+        Also of who does not run it is said that it is not up: else nothing could raise an alarm.
+        """
+        texts = {number: _text(answers.get(number)) for number in self.front.numbers}
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.set_header("Cache-Control", "no-store")
         self.write(merge_metrics(texts))
@@ -199,18 +237,26 @@ def _route(
     merge: Callable[[FrontHandler, Answers], None],
     front: Front,
     methods: str,
-    seconds: float = TIMEOUT,
+    seconds: float | None = None,
 ) -> URLSpec:
     arguments = {"route": path, "front": front, "methods": methods, "merge": merge}
     return URLSpec(path, FrontHandler, {**arguments, "seconds": seconds})
 
 
-def _failed(answers: Answers) -> Answers:
+def _present(answers: Iterable[tuple[str, Reply | Unreachable]]) -> Answers:
     return {
         number: reply
-        for number, reply in answers.items()
-        if isinstance(reply, Unreachable) or reply.status != HTTPStatus.OK
+        for number, reply in answers
+        if not (isinstance(reply, Unreachable) and reply.is_absent)
     }
+
+
+def _is_well(reply: Reply | Unreachable | None) -> bool:
+    return isinstance(reply, Reply) and reply.status == HTTPStatus.OK
+
+
+def _failed(answers: Answers) -> Answers:
+    return {number: reply for number, reply in answers.items() if not _is_well(reply)}
 
 
 def _bodies(answers: Answers) -> dict[str, object]:
@@ -237,5 +283,5 @@ def _code(reply: Reply | Unreachable) -> str:
     return str(_body(reply).get("code", "workers-failed"))
 
 
-def _text(reply: Reply | Unreachable) -> str | None:
-    return reply.body.decode() if isinstance(reply, Reply) else None
+def _text(reply: Reply | Unreachable | None) -> str | None:
+    return reply.body.decode() if isinstance(reply, Reply) and _is_well(reply) else None

@@ -45,6 +45,7 @@ def _breakers(label: str, told: Any) -> list[tuple[str, str]]:
             row
             for number, each in told["workers"].items()
             for row in _breakers(f"worker {number} breaker", each)
+            or [(f"worker {number}", f"NO: {each['detail']}")]
         ]
     return [(f"{label} {each['dependency']}", each["state"]) for each in told.get("breakers", ())]
 

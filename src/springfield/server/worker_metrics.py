@@ -29,7 +29,9 @@ class _Workers(Collector):
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily(
-            "springfield_worker_up", "Whether the worker told its metrics.", labels=["worker"]
+            "springfield_worker_up",
+            "Whether the worker told its metrics; 0 also while it does not run.",
+            labels=["worker"],
         )
         families: dict[str, Metric] = {}
         for worker, text in self._texts.items():

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from springfield.assembly import import_adapters
-from springfield.server.admin_front import run_front
+from springfield.server.admin_front import Fleet, run_front
 from springfield.server.in_force import InForce
 from springfield.server.listener import CannotListen, listening_unix
 from springfield.server.loop import import_event_loop
@@ -43,7 +43,8 @@ def serve_with_workers(plan: Plan, announce: Callable[[], None]) -> int:
             for slot in range(settings.workers)
         ]
         if sockets.admin:
-            front = partial(_answer_for_all, sockets.admin, directory)
+            fleet = Fleet(directory, settings.workers, settings.health_timeout)
+            front = partial(_answer_for_all, sockets.admin, fleet)
             roles.append(Role("the admin front", front, is_last=True))
         times = Times(
             start=START_TIMEOUT + settings.store_timeout,
@@ -75,8 +76,8 @@ def _work(in_force: InForce, directory: Path, slot: int, say: Say) -> None:
         run_serving(replace(plan, sockets=replace(plan.sockets, admin=admin)), started)
 
 
-def _answer_for_all(sockets: Sequence[socket.socket], directory: Path, say: Say) -> None:
-    run_front(sockets, directory, partial(say, READY))
+def _answer_for_all(sockets: Sequence[socket.socket], fleet: Fleet, say: Say) -> None:
+    run_front(sockets, fleet, partial(say, READY))
 
 
 def _import_all(settings: Settings) -> None:
