@@ -1,6 +1,7 @@
 """The metrics of the real process, as Prometheus would ask for them."""
 
 import json
+import socket
 import threading
 from pathlib import Path
 
@@ -57,3 +58,50 @@ def test_a_blocked_loop_is_told_while_it_is_blocked(tmp_path: Path) -> None:
     told = "the event loop is blocked"
     (blocked,) = [json.loads(line) for line in service.errors().splitlines() if told in line]
     assert "time.sleep(0.01)" in blocked["stack"] or "in get" in blocked["stack"]
+
+
+REFUSED = {
+    b"nonsense\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: 200-maybe\r\n\r\n": 417,
+    b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n": 414,
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 101 + b"\r\n": 431,
+    b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n": 501,
+    b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n": 505,
+}
+
+
+def test_what_the_engine_itself_refuses_is_counted_and_logged_under_its_problems_trace_id(
+    tmp_path: Path,
+) -> None:
+    told = {}
+    with running(tmp_path, "--admin-socket=admin.sock") as service:
+        with socket.create_connection(("127.0.0.1", service.port)):
+            pass  # who says nothing has asked for nothing
+        for request, status in REFUSED.items():
+            head, _, body = said(service.port, request).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+            told[json.loads(body)["trace_id"]] = (status, len(body))
+        text = Administration(tmp_path / "admin.sock").get("/metrics").body.decode()
+    (requests,) = [
+        family
+        for family in text_string_to_metric_families(text)
+        if family.name == "springfield_http_requests"
+    ]
+    counted = [s for s in requests.samples if s.name == "springfield_http_requests_total"]
+    assert {s.labels["route"] for s in counted} == {"(refused)"}
+    assert sorted((int(s.labels["status"]), s.value) for s in counted) == sorted(
+        (status, 1) for status in REFUSED.values()
+    )
+    lines = [json.loads(line) for line in service.errors().splitlines()]
+    logged = {line["trace_id"]: line for line in lines if line["event"] == "request"}
+    assert {key: (line["status"], line["bytes"]) for key, line in logged.items()} == told
+    reasons = [line for line in lines if line["event"].startswith("refused a request of 127.0.0.1")]
+    assert [line["trace_id"] for line in reasons] == list(told)
+
+
+def said(port: int, request: bytes) -> bytes:
+    """Return all that is said to a request, until the connection's end."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from springfield.observability.events import RequestFinished
 from springfield.server.engines import EngineName, make_engine
 from springfield.server.limits import Limits
 from springfield.server.listener import listen_tcp, listening_unix
@@ -41,6 +42,8 @@ class Served:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.errors: list[str] = []
+        self.refused: list[RequestFinished] = []
+        """What the engine itself has refused."""
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -57,8 +60,9 @@ class Served:
         self.stopped = asyncio.Event()
         setup = self.setup
         self.engine = make_engine(
-            setup.engine, make_application(self.witness), setup.limits, setup.tls, setup.trusted
-        )
+            setup.engine, make_application(self.witness), setup.limits, setup.tls, setup.trusted,
+            tell=self.refused.append,
+        )  # fmt: skip
         with contextlib.ExitStack() as stack:
             if setup.unix is not None:
                 sockets = [stack.enter_context(listening_unix(setup.unix))]

@@ -49,6 +49,24 @@ def test_a_head_that_does_not_end_is_answered_with_408(hasty: Served, half: byte
     assert answer.status == 408
     assert b'"request-timeout"' in answer.body
     assert SHORT <= seconds < 4
+    (told,) = hasty.refused
+    assert (told.method, told.route, told.status) == ("OTHER", "(refused)", 408)
+    assert told.size == len(answer.body)
+    assert told.trace.trace_id.encode() in answer.body
+    assert SHORT <= told.seconds <= seconds
+
+
+@over("body_timeout")
+def test_a_body_that_does_not_come_is_told_under_the_clients_trace_id(hasty: Served) -> None:
+    trace = "a" * 32
+    head = b"POST /probe?x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nTraceparent: 00-%b-%b-01"
+    answer, _ = converse(hasty, head % (trace.encode(), b"b" * 16) + b"\r\n\r\n")
+    assert answer is not None
+    assert answer.status == 408
+    (told,) = hasty.refused
+    assert (told.method, told.path, told.status) == ("POST", "/probe", 408)
+    assert told.trace.trace_id == trace
+    assert trace.encode() in answer.body
 
 
 @over("head_timeout")
@@ -75,6 +93,7 @@ def test_a_head_in_drops_is_answered_with_408(hasty: Served) -> None:
 def test_an_idle_connection_is_closed_without_a_word(hasty: Served, sent: bytes) -> None:
     answer, seconds = converse(hasty, sent)
     assert (answer is None) == (not sent)
+    assert not hasty.refused
     assert SHORT <= seconds < 4
 
 

@@ -14,6 +14,7 @@ from tornado.netutil import ssl_wrap_socket
 
 from springfield.server.acceptor import Acceptor
 from springfield.server.closing import EndingConnections
+from springfield.server.engine.connections import Tell, nobody
 from springfield.server.engine.server import HttptoolsServer
 from springfield.server.limits import Limits
 from springfield.server.proxy import BehindProxies, TrustedProxies
@@ -118,9 +119,15 @@ def make_engine(
     limits: Limits,
     tls: ssl.SSLContext | None = None,
     trusted: TrustedProxies | None = None,
+    *,
+    tell: Tell = nobody,
 ) -> Engine:
-    """Return the engine called `name`, serving `application`."""
+    """Return the engine called `name`, serving `application`.
+
+    `tell` is called with each request that the engine refuses by itself; Tornado's tells of none.
+    """
     if trusted is not None:
         application = BehindProxies(application, trusted)
-    server = HttptoolsServer if name == "httptools" else TornadoServer
-    return server(application, limits, tls)
+    if name == "httptools":
+        return HttptoolsServer(application, limits, tls, tell)
+    return TornadoServer(application, limits, tls)

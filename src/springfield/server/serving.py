@@ -148,7 +148,9 @@ def _engine(plan: Plan, service: Service, reloading: Reloading, telemetry: Telem
     reloading.open()
     limits = Limits(accepted_at_once=1) if plan.is_worker else Limits()
     tls = None if certificate is None else certificate.context
-    return make_engine(settings.engine, admission, limits, tls, trusted)
+    return make_engine(
+        settings.engine, admission, limits, tls, trusted, tell=service.events.publish
+    )
 
 
 def tunables(

@@ -5,12 +5,20 @@ all of them. 10,000 connections cost about a millisecond a tick.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
+from springfield.observability.events import RequestFinished
 from springfield.server.limits import Limits
 
 READ_SIZE = 64 * 1024
+
+Tell = Callable[[RequestFinished], None]
+
+
+def nobody(_: RequestFinished) -> None:
+    """Nobody wants to know: the admin listener's own requests are not counted."""
 
 
 class Closable:
@@ -38,9 +46,13 @@ class Closable:
 class Connections:
     """The open connections, and what each of them needs of the server."""
 
-    def __init__(self, delegate: HTTPServerConnectionDelegate, limits: Limits) -> None:
+    def __init__(
+        self, delegate: HTTPServerConnectionDelegate, limits: Limits, tell: Tell = nobody
+    ) -> None:
         self.delegate = delegate
         self.limits = limits
+        self.tell = tell
+        """Whom to tell of a request that no delegate answered."""
         self.is_stopping = False
         """Whether answers say `Connection: close`."""
         self.inbox = memoryview(bytearray(READ_SIZE))

@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from math import inf
 from typing import cast
 
+from springfield.observability.trace_context import current
 from springfield.server.engine.connection import Connection
 from springfield.server.engine.connections import Connections
 from springfield.server.engine.exchange import Exchange
@@ -18,7 +19,7 @@ from springfield.server.engine.inflow import Inflow
 from springfield.server.engine.lingering import Lingering
 from springfield.server.engine.outflow import Outflow
 from springfield.server.engine.parser import RequestParser
-from springfield.server.engine.refusals import Refusal, refusal_for
+from springfield.server.engine.refusals import Refusal, refusal_for, trace_of
 from springfield.server.peer import Peer
 
 log = logging.getLogger("springfield.server")
@@ -36,6 +37,7 @@ class WireProtocol(Connection):
         "_is_new",
         "_parser",
         "_rest",
+        "_since",
         "inflow",
     )
 
@@ -50,6 +52,7 @@ class WireProtocol(Connection):
         self._is_idle = True  # until the first byte of a request
         self._is_new = True  # until its first request has begun
         self._is_closing = False
+        self._since = inf  # the first byte of a head that came in pieces, by the loop's clock
         self._rest: asyncio.TimerHandle | None = None  # no other request is begun before it
 
     # What the event loop calls.
@@ -118,6 +121,7 @@ class WireProtocol(Connection):
             self.end()  # the rest of the request will never come
         elif self._is_idle and not self._parser.is_between:
             self._is_idle = False
+            self._since = self._loop.time()
             self._set_deadline(self._limits.head_timeout)
 
     def _is_held(self) -> bool:
@@ -265,6 +269,7 @@ class WireProtocol(Connection):
         self._exchange = None
         self._discarded = 0
         self._is_idle = True
+        self._since = inf
         if not exchange.is_kept_alive:
             if self.inflow.has_more:
                 self._linger()
@@ -279,15 +284,22 @@ class WireProtocol(Connection):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer with a problem if nothing else was answered, and end the connection."""
+        head = self._parser.head
+        trace = trace_of(None if head is None else head.headers)
+        before = current.set(trace)
         log.info("refused a request of %s: %s", self.context, refusal)
+        current.reset(before)
         is_begun = self._exchange is not None and self._exchange.is_begun
         self._give_up()
         if is_begun:
-            self.end()
-        else:
-            head = self._parser.head
-            _ = self.outflow.write(refusal.answer(None if head is None else head.start_line))
-            self._linger()
+            self.end()  # the handler has told of its answer
+            return
+        request = None if head is None else head.start_line
+        answer = refusal.answer(request, trace)
+        _ = self.outflow.write(answer)
+        seconds = max(0.0, self._loop.time() - self._since)
+        self._connections.tell(refusal.told(request, trace, answer, seconds, self.context))
+        self._linger()
 
     def _give_up(self) -> None:
         exchange, self._exchange, self._awaited = self._exchange, None, None

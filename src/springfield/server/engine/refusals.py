@@ -1,6 +1,7 @@
 """In charge of the answers that the engine gives by itself. Every one of them is a problem (RFC 9457).
 
-A refusal ends its connection: after it nobody can say where the next request begins.
+A refusal ends its connection: after it nobody can say where the next request begins. It is told like any
+other request's end, so that logs and metrics have it.
 """
 
 import logging
@@ -9,10 +10,15 @@ import time
 from http import HTTPStatus
 
 from httptools import HttpParserError
-from tornado.httputil import HTTPInputError, RequestStartLine, format_timestamp
+from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine, format_timestamp
 
-from springfield.observability.trace_context import trace_context_of
+from springfield.observability.events import RequestFinished
+from springfield.observability.trace_context import TraceContext, trace_context_of
+from springfield.server.peer import Peer
 from springfield.web.problems import CODES, MEDIA_TYPE, Problem
+
+ROUTE = "(refused)"
+"""What is told as the route: none was looked for."""
 
 log = logging.getLogger("springfield.server")
 
@@ -27,12 +33,10 @@ class Refusal(Exception):
         super().__init__(detail)
         self.code = code
 
-    def answer(self, request: RequestStartLine | None) -> bytes:
+    def answer(self, request: RequestStartLine | None, trace: TraceContext) -> bytes:
         """Return the whole answer, as bytes, to `request` as far as it is known."""
         status = CODES[self.code].status
-        path = "" if request is None else request.path.partition("?")[0]
-        trace = trace_context_of("")._replace(is_sampled=False)  # nobody records it
-        body = Problem(self.code, status, str(self)).body(path, trace.trace_id)
+        body = Problem(self.code, status, str(self)).body(_path_of(request), trace.trace_id)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
             "Server: springfield\r\n"
@@ -46,6 +50,33 @@ class Refusal(Exception):
         )
         is_head = request is not None and request.method == "HEAD"
         return head.encode("latin-1") + (b"" if is_head else body)
+
+    def told(
+        self,
+        request: RequestStartLine | None,
+        trace: TraceContext,
+        answer: bytes,
+        seconds: float,
+        peer: Peer,
+    ) -> RequestFinished:
+        """Return what is told of a request that was refused `seconds` after its first byte."""
+        return RequestFinished(
+            "OTHER" if request is None else request.method,
+            ROUTE,
+            _path_of(request),
+            CODES[self.code].status,
+            len(answer.partition(b"\r\n\r\n")[2]),
+            seconds,
+            trace,
+            scheme=peer.protocol,
+            client=peer.remote_ip,
+        )
+
+
+def trace_of(headers: HTTPHeaders | None) -> TraceContext:
+    """Return the ids under which a refusal is told; nobody records a span of it."""
+    parent = "" if headers is None else headers.get("Traceparent", "")
+    return trace_context_of(parent)._replace(is_sampled=False)
 
 
 def refusal_of(error: HttpParserError, head: bytes) -> Refusal:
@@ -70,6 +101,10 @@ def refusal_for(error: Exception) -> Refusal:
         return Refusal("bad-request", f"{error}.")
     log.error("defect in a delegate", exc_info=error)
     return Refusal("internal-error", "Something went wrong in the service; its log has it.")
+
+
+def _path_of(request: RequestStartLine | None) -> str:
+    return "" if request is None else request.path.partition("?")[0]
 
 
 def is_other_version(head: bytes) -> bool:

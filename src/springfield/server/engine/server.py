@@ -10,7 +10,7 @@ from typing import Any
 from tornado.httputil import HTTPServerConnectionDelegate
 
 from springfield.server.acceptor import Acceptor
-from springfield.server.engine.connections import Connections
+from springfield.server.engine.connections import Connections, Tell, nobody
 from springfield.server.engine.protocol import WireProtocol
 from springfield.server.limits import Limits
 
@@ -28,8 +28,10 @@ class HttptoolsServer:
         delegate: HTTPServerConnectionDelegate,
         limits: Limits,
         tls: ssl.SSLContext | None = None,
+        tell: Tell = nobody,
     ) -> None:
-        self._connections = Connections(delegate, limits)
+        """Take what to serve; `tell` is called with each request that the engine itself refuses."""
+        self._connections = Connections(delegate, limits, tell)
         self._limits = limits
         self._tls = tls
         self._opening: set[asyncio.Task[None]] = set()
