@@ -1,6 +1,7 @@
 """In charge of the program's entry: the `springfield` command, and `python -m springfield`.
 
-Signals are obeyed before the command is imported, which takes most of a second on a slow machine.
+Signals are obeyed before the command is imported, which takes most of a second on a slow machine. A
+question to a service that runs imports nothing of what serves: a container asks every few seconds.
 """
 
 import sys
@@ -9,11 +10,26 @@ from springfield.signals import obey_while_starting
 
 
 def main() -> int:
-    """Run the command line; return its exit code."""
+    """Run the command that the process was started with, and return its exit code."""
     obey_while_starting(is_service=sys.argv[1:2] == ["serve"])
-    from springfield import cli  # noqa: PLC0415 - this is what takes long
+    if (url := _asked(sys.argv[1:])) is not None:
+        from springfield.server.inquiry import address_of, check  # noqa: PLC0415 - see above
+
+        if (address := address_of(url)) is not None:
+            return check(address)
+    from springfield import cli  # noqa: PLC0415 - see above
 
     return cli.main()
+
+
+def _asked(arguments: list[str]) -> str | None:
+    """Return the URL of `check --url` where nothing else is asked; all else is the command line's."""
+    match arguments:
+        case ["check", "--url", url]:
+            return url
+        case ["check", flag] if flag.startswith("--url="):
+            return flag.removeprefix("--url=")
+    return None
 
 
 if __name__ == "__main__":

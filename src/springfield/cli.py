@@ -24,7 +24,7 @@ from springfield.errors import Misconfigured, SpringfieldError
 from springfield.observability.log_writer import write_line_by_line
 from springfield.observability.logs import logging_lines
 from springfield.server.admin_client import Address
-from springfield.server.inquiry import inquire
+from springfield.server.inquiry import check
 from springfield.server.lifecycle import run
 from springfield.server.serving import CannotStart
 from springfield.settings.fields import PREFIX, Shape
@@ -82,17 +82,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, command, summary in (
-        ("serve", _serve, "start the service"),
-        ("init", _init, "create what the stores lack: tables, indexes, buckets; may be run twice"),
-        ("check", _check, "connect to every store and say what is found"),
-        ("settings", _settings, "print every setting, its value and where it came from"),
+    for name, command, extra, summary in (
+        ("serve", _serve, "", "start the service"),
+        (
+            "init",
+            _init,
+            "[--with-ttl] ",
+            "create what the stores lack: tables, indexes, buckets; may be run twice",
+        ),
+        ("check", _check, "[--url URL] ", "connect to every store and say what is found"),
+        ("settings", _settings, "", "print every setting, its value and where it came from"),
     ):
         sub = commands.add_parser(
             name,
             help=summary,
             description=f"{summary[:1].upper()}{summary[1:]}.",
-            usage=f"springfield {name} [--config FILE] [--SETTING VALUE …]",
+            usage=f"springfield {name} {extra}[--config FILE] [--SETTING VALUE …]",
             allow_abbrev=False,
         )
         sub.set_defaults(command=command)
@@ -104,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--url",
                 type=_address,
+                metavar="URL",
                 help="ask a running service's admin listener at http://host:port or unix:/path instead",
             )
         sub.add_argument(
@@ -187,9 +193,7 @@ def _address(url: str) -> Address:
 
 def _check(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
     if parsed.url is not None:
-        is_well, lines = asyncio.run(inquire(parsed.url))
-        print("\n".join(lines))
-        return 0 if is_well else FAILED
+        return check(parsed.url)
     return asyncio.run(_for_each_store(loaded.settings, _inspect))
 
 

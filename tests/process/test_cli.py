@@ -1,6 +1,8 @@
 """The commands beside serve, as processes."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pymysql
@@ -11,7 +13,7 @@ from springfield import __version__
 from tests.servers.mongodb import MongodbServer
 from tests.servers.mysql import MysqlServer
 from tests.servers.redis import RedisServer
-from tests.service import springfield
+from tests.service import clean_environment, springfield
 
 
 def test_version(tmp_path: Path) -> None:
@@ -36,6 +38,42 @@ def test_all_wrong_settings_are_said_at_once_with_exit_code_2(tmp_path: Path, co
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 3
     assert all(line.startswith("springfield: ") for line in ended.stderr.splitlines())
+
+
+def test_the_usage_of_a_command_has_its_own_flags(tmp_path: Path) -> None:
+    for command, flag in (("check", "[--url URL]"), ("init", "[--with-ttl]")):
+        told = springfield(command, "--help", directory=tmp_path).stdout
+        assert told.startswith(f"usage: springfield {command} {flag} [--config FILE]")
+
+
+@pytest.mark.parametrize("url", ["http://localhost:99999", "http://[::1", "ftp://x", "localhost:1"])
+def test_a_url_at_which_no_listener_can_be_is_one_sentence(tmp_path: Path, url: str) -> None:
+    for flags in ([f"--url={url}"], ["--url", url], [f"--url={url}", "--log-level=info"]):
+        ended = springfield("check", *flags, directory=tmp_path)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.endswith(
+            f"argument --url: '{url}' is no admin listener's address; "
+            "use http://host:port or unix:/path.\n"
+        )
+
+
+def test_a_question_to_a_running_service_imports_nothing_of_one(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from springfield.__main__ import main\n"
+        "sys.argv[1:] = ['check', '--url', 'unix:/nowhere']\n"
+        "assert main() == 1\n"
+        "print(*sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=clean_environment({}), cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    answer, modules = ended.stdout.splitlines()
+    assert answer == "Nobody listens at unix:/nowhere."
+    heavy = {"pydantic", "tornado.web", "prometheus_client", "structlog", "springfield.assembly"}
+    assert "springfield.server.inquiry" in modules.split()
+    assert not heavy & set(modules.split())
 
 
 def test_settings_prints_every_setting_and_where_it_came_from(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ One request a connection; every answer is bounded in bytes and in seconds.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -40,11 +41,12 @@ class Address:
 
     def __post_init__(self) -> None:
         """Raise ValueError for anything else."""
-        parts = urlsplit(self.url)
-        if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:
-            return
-        if parts.scheme == "http" and parts.hostname and parts.port and parts.path in {"", "/"}:
-            return
+        with suppress(ValueError):  # no port can be so large, or no address has such brackets
+            parts = urlsplit(self.url)
+            if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:
+                return
+            if parts.scheme == "http" and parts.hostname and parts.port and parts.path in {"", "/"}:
+                return
         raise ValueError(
             f"{self.url!r} is no admin listener's address; use http://host:port or unix:/path."
         )

@@ -11,6 +11,21 @@ TIMEOUT = 5.0
 """Seconds for each question; they are asked at the same time."""
 
 
+def address_of(url: str) -> Address | None:
+    """Return where `url` is, or None if it is no admin listener's."""
+    try:
+        return Address(url)
+    except ValueError:
+        return None
+
+
+def check(address: Address) -> int:
+    """Print what is answered at `address`; return the exit code: 0 if all is well, else 1."""
+    is_well, lines = asyncio.run(inquire(address))
+    print("\n".join(lines))
+    return 0 if is_well else 1
+
+
 async def inquire(address: Address) -> tuple[bool, Sequence[str]]:
     """Return whether all is well, and a line for each thing that was asked."""
     try:
