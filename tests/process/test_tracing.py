@@ -161,3 +161,12 @@ def test_tracing_without_the_extra_is_a_mistake_at_start(tmp_path: Path) -> None
     assert ended.returncode == 2
     assert "pip install 'springfield[otel]'" in ended.stderr
     assert springfield("settings", directory=tmp_path, PYTHONPATH=path).returncode == 0
+
+
+@pytest.mark.parametrize("endpoint", ["not a url", "localhost:4318", "http://", "http://a:99999"])
+def test_an_endpoint_that_is_no_url_is_a_mistake_at_start(tmp_path: Path, endpoint: str) -> None:
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    ended = springfield("serve", "--tracing", directory=tmp_path, **environment)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "the endpoint in OTEL_EXPORTER_OTLP_ENDPOINT is no URL; write one like" in ended.stderr
+    assert springfield("settings", directory=tmp_path, **environment).returncode == 0

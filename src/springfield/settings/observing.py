@@ -1,7 +1,9 @@
 """In charge of the settings of logs, metrics and traces."""
 
 import importlib
+import os
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -17,7 +19,21 @@ def _exporter(is_on: bool) -> bool:
             raise ValueError(
                 f"it needs the extra: pip install 'springfield[otel]' ({error})"
             ) from None
+        for variable in _ENDPOINTS:  # the exporter would fail with each batch, and nothing at start
+            if (endpoint := os.environ.get(variable)) and not _is_url(endpoint):
+                raise ValueError(f"the endpoint in {variable} is no URL; write one like http://localhost:4318")
     return is_on
+
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that cannot be, or brackets
+        return False
 
 
 class Observing(Group):
