@@ -38,6 +38,9 @@ async def test_a_store_that_does_not_mind_cancellation_does_not_delay_the_answer
 async def test_a_failure_is_said_and_a_defect_is_raised() -> None:
     down = Health([Component("a", "Down", Store(0, Unavailable("Down.")).ping)], 1)
     assert [each.failure for each in await down.check()] == ["Down."]
+    refused = Unavailable("Redis at a:1 cannot be reached; nothing was written.")
+    gone = Health([Component("a", "Redis", Store(0, refused).ping)], 1)
+    assert [each.failure for each in await gone.check()] == ["Redis at a:1 cannot be reached."]
     broken = Health([Component("a", "Broken", Store(0, RuntimeError("defect")).ping)], 1)
     with pytest.raises(RuntimeError, match="defect"):
         await broken.check()

@@ -21,7 +21,9 @@ def _exporter(is_on: bool) -> bool:
             ) from None
         for variable in _ENDPOINTS:  # the exporter would fail with each batch, and nothing at start
             if (endpoint := os.environ.get(variable)) and not _is_url(endpoint):
-                raise ValueError(f"the endpoint in {variable} is no URL; write one like http://localhost:4318")
+                raise ValueError(
+                    f"the endpoint in {variable} is no URL; write one like http://localhost:4318"
+                )
     return is_on
 
 
