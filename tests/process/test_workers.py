@@ -446,6 +446,25 @@ def test_one_admin_address_answers_for_all_workers_until_the_last_has_stopped(
         assert service.stop(signal.SIGTERM) == 128 + signal.SIGTERM
 
 
+def test_a_stopped_worker_is_told_of_while_probes_and_scrapes_hear_of_the_other(
+    tmp_path: Path,
+) -> None:
+    with Workers(tmp_path, "--workers=2", "--admin-socket=admin") as service:
+        admin = Administration(tmp_path / "admin")
+        pid = admin.json("/info")["workers"]["1"]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert admin.json("/readyz")["workers"]["0"]["status"] == "ready"
+            told = admin.get("/metrics").body.decode()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert 'springfield_worker_up{worker="0"} 1.0\n' in told
+        assert 'springfield_worker_up{worker="1"} 0.0\n' in told
+        assert 'springfield_uptime_seconds{worker="0"}' in told
+        wait_for(lambda: admin.get("/livez").status == 200)
+        assert service.stop() == 0
+
+
 def test_the_admin_front_is_gone_with_its_workers(tmp_path: Path) -> None:
     with Workers(tmp_path, "--workers=2", "--admin-socket=admin") as service:
         assert Administration(tmp_path / "admin").get("/readyz").status == 200
