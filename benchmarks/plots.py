@@ -1,6 +1,6 @@
 """In charge of the plots: bars and lines as SVG, written by hand, so that no library is needed.
 
-Every plot has its figures beside it as a table; the colours keep apart in greys too.
+Every plot has its figures as a table on the same page.
 """
 
 import math
