@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from urllib.parse import quote
 
+from springfield.assembly import import_adapters
 from springfield.server.listener import CannotListen
 from springfield.server.reload import Loaded
 from springfield.server.serving import SERVING, CannotStart, Plan, run_serving
@@ -40,6 +41,8 @@ def run(loaded: Loaded, load: Callable[[], Loaded], announce: Callable[[str], No
             return serve_with_workers(plan, lambda: announce(sockets.place))
         if os.getpid() == 1:  # of a container: orphans end up here, and the kernel reaps them
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+        import_adapters(settings)  # not on the event loop, which it would block
 
         def started() -> None:
             notify_ready(SERVING)
