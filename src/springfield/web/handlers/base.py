@@ -78,7 +78,9 @@ class Handler(RequestHandler):
         """Say as little about the server as the standard allows, and forbid guessing types."""
         self.set_header("Server", "springfield")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Traceresponse", self.trace_context.header)
+        # Not without a trace to speak of: the header fields of HEAD and of GET are the same then.
+        if self.trace_context.parent_id is not None or self.settings["sampler"] is not None:
+            self.set_header("Traceresponse", self.trace_context.header)
 
     def prepare(self) -> Awaitable[None] | None:
         """Refuse what can be refused before the body is read."""
