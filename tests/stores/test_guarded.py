@@ -174,7 +174,7 @@ async def test_an_upload_that_stalls_past_the_deadline_leaves_the_old_object(
         guard = GuardedObject(store, policy(OPTIONS, Events()))
         old = await write(guard, in_chunks(b"old"), None)
         deadline.set(asyncio.get_running_loop().time() + 0.1)
-        with pytest.raises(Unavailable, match="nothing was written"):
+        with pytest.raises(Unavailable, match="nothing was done"):
             await guard.write(stalling(), None)
         await guard._policy.close()
         deadline.set(None)
