@@ -32,6 +32,8 @@ class Place:
     """By id of `DOCUMENTS`: what this store cannot hold exactly."""
     expires: bool = True
     """Whether this store can expire items; one that cannot refuses lifetimes."""
+    has_pool: bool = True
+    """Whether it tells of its pool; a wrapper does not, and SQLite has none."""
     race_steps: int = 25
     """Steps of each counter in a race; fewer where losers wait long."""
 

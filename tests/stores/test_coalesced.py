@@ -59,6 +59,7 @@ class TestCoalescedSQLite(StoreContract):
         locker.execute("BEGIN EXCLUSIVE")
         yield Place(
             coalesced(open_sqlite),
+            has_pool=False,
             url=f"sqlite://{tmp_path}/data/springfield.db",
             down_url=f"sqlite://{tmp_path}/a-file/springfield.db",
             silent_url=f"sqlite://{tmp_path}/locked.db",
@@ -72,6 +73,7 @@ class TestCoalescedRedis(StoreContract):
     def place(self, redis_server: RedisServer, silent: str) -> Place:
         return Place(
             coalesced(open_redis),
+            has_pool=False,
             url=database(redis_server, 9),
             down_url=f"redis://127.0.0.1:{free_port()}",
             silent_url=f"redis://{silent}/1",
@@ -85,6 +87,7 @@ class TestCoalescedMySQL(StoreContract):
         with new_url(mysql_server) as url:
             yield Place(
                 coalesced(open_mysql),
+                has_pool=False,
                 url=url,
                 down_url=f"mysql://lisa@127.0.0.1:{free_port()}/simpson",
                 silent_url=f"mysql://lisa@{silent}/simpson",
@@ -100,7 +103,7 @@ class TestCoalescedMongoDB(StoreContract):
             async with open_mongodb(url, JSON) as store:
                 await store.prepare(with_ttl=True)
             place = place_at(url, int(silent.rpartition(":")[2]), expires=True)
-            yield replace(place, open_store=coalesced(place.open_store))
+            yield replace(place, open_store=coalesced(place.open_store), has_pool=False)
 
 
 class TestCoalescedS3(StoreContract):
@@ -108,4 +111,4 @@ class TestCoalescedS3(StoreContract):
     def place(self, seaweed: S3Server, use_endpoint: EndpointSetter) -> Iterator[Place]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             broken = BrokenEndpoints(use_endpoint, listener.getsockname()[1])
-            yield place_of_s3(coalesced(broken.open_store), seaweed)
+            yield replace(place_of_s3(coalesced(broken.open_store), seaweed), has_pool=False)

@@ -76,6 +76,7 @@ class TestGuardedSQLite(StoreContract):
         locker.execute("BEGIN EXCLUSIVE")
         yield Place(
             guarded(open_sqlite),
+            has_pool=False,
             url=f"sqlite://{tmp_path}/data/springfield.db",
             down_url=f"sqlite://{tmp_path}/a-file/springfield.db",
             silent_url=f"sqlite://{tmp_path}/locked.db",
@@ -90,6 +91,7 @@ class TestGuardedRedis(StoreContract):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             yield Place(
                 guarded(open_redis),
+                has_pool=False,
                 url=database(redis_server, 8),
                 down_url=f"redis://127.0.0.1:{free_port()}",
                 silent_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/1",

@@ -25,6 +25,7 @@ class TestSQLite(StoreContract):
         locker.execute("BEGIN EXCLUSIVE")
         yield Place(
             open_store,
+            has_pool=False,
             url=f"sqlite://{tmp_path}/data/springfield.db",
             down_url=f"sqlite://{tmp_path}/a-file/springfield.db",
             silent_url=f"sqlite://{tmp_path}/locked.db",
