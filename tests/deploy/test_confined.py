@@ -14,13 +14,15 @@ from tests.namespaces import require_namespaces
 ROOT = Path(__file__).parents[2]
 
 # In a mount namespace of its own: all is read-only but the data, and no right is left that root had.
+# Python and the sources are mounted where nobody can reach them, wherever root keeps its own.
 CONFINED = r"""
 set -e
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /mnt
-mkdir /mnt/source /mnt/packages /mnt/data
+mkdir /mnt/source /mnt/packages /mnt/python /mnt/data
 mount --bind "$SOURCE" /mnt/source
 mount --bind "$PACKAGES" /mnt/packages
+mount --bind "$PYTHON" /mnt/python
 mount -t tmpfs -o mode=700,uid=10001,gid=10001 tmpfs /mnt/data
 for each in $(findmnt --noheadings --list --output TARGET); do
     case "$each" in
@@ -31,8 +33,8 @@ done
 cd /mnt
 exec setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs \
     --bounding-set=-all --inh-caps=-all \
-    env --ignore-environment PYTHONPATH=/mnt/source:/mnt/packages PYTHONDONTWRITEBYTECODE=1 \
-    "$PYTHON" -m springfield serve --port=0 --data-dir=/mnt/data
+    env --ignore-environment LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/source:/mnt/packages PYTHONDONTWRITEBYTECODE=1 \
+    "/mnt/python/bin/$INTERPRETER" -m springfield serve --port=0 --data-dir=/mnt/data
 """
 
 
@@ -42,7 +44,8 @@ def test_it_serves_as_nobody_with_everything_read_only_but_its_data() -> None:
         "PATH": os.environ["PATH"],
         "SOURCE": str(ROOT / "src"),
         "PACKAGES": sysconfig.get_path("purelib"),
-        "PYTHON": str(Path(sys.executable).resolve()),
+        "PYTHON": sys.base_prefix,
+        "INTERPRETER": Path(sys.executable).resolve().name,
     }
     process = subprocess.Popen(
         ["unshare", "--mount", "bash", "-c", CONFINED],
