@@ -8,7 +8,7 @@ Contract
 
 Order
     `Coalesced`, `Guarded`, adapter: a policy sees one call a wave. What reads several names at once is
-    a batch already and goes through.
+    a batch already and goes through; so does a read of a store that is Prompt at that moment.
 
 Cancellation
     Who is cancelled leaves, and disturbs nobody. A write that was sent is not cancelled.
@@ -29,7 +29,7 @@ from springfield.errors import SpringfieldError
 from springfield.model import Item, Name
 from springfield.stores.coalescing.changes import Change, Changes
 from springfield.stores.coalescing.reads import Reads
-from springfield.stores.store import Adapter, Inspection, Outcome, Swapped
+from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, is_prompt
 
 
 class Coalesced:
@@ -45,7 +45,7 @@ class Coalesced:
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """See Store."""
-        if len(names) == 1:
+        if len(names) == 1 and not is_prompt(self._store):
             return await self._reads.read(names)
         return await self._store.read(names)
 

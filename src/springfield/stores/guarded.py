@@ -29,7 +29,7 @@ from springfield.observability.events import Events, StoreCallFinished
 from springfield.resilience.deadline import DeadlinePassed, deadline, within
 from springfield.resilience.policy import Observer, Operation, Policy, Progress
 from springfield.stores.objects import Expected, ObjectInfo, Objects, ObjectStore, OpenObject, Part
-from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, Upkeep
+from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, Upkeep, is_prompt
 
 _READ = Operation("read")
 _WRITE = Operation("write", is_write=True)
@@ -79,6 +79,11 @@ class Guarded(_Kept):
         self._policy = policy
         if hasattr(store, "sweep"):
             self.sweep = store.sweep
+
+    @property
+    def is_prompt(self) -> bool:
+        """See Prompt."""
+        return is_prompt(self._store)
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """See Store."""

@@ -142,6 +142,20 @@ class Expiring(Protocol):
         ...
 
 
+class Prompt(Protocol):
+    """A store that answers a read of one name sooner than a batch could be gathered."""
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it would do so now; then gathering reads would only cost."""
+        ...
+
+
+def is_prompt(store: object) -> bool:
+    """Tell whether a store is Prompt, and is so now."""
+    return getattr(store, "is_prompt", False)
+
+
 class Adapter(Store, Upkeep, Protocol):
     """What `open_store` yields: a store with its upkeep."""
 
