@@ -100,7 +100,9 @@ def test_an_alert_for_a_single_event_hears_of_the_first_one(
     heard = []
     for alert in alerts():
         for series in re.findall(r"increase\((.*?)\[10m\]\)", alert["expr"]):
-            if scraped[series.partition("{")[0]]:  # with labels: it is there from its first event on
+            if scraped[
+                series.partition("{")[0]
+            ]:  # with labels: it is there from its first event on
                 assert f"({series} unless {series} offset 10m)" in alert["expr"], alert["alert"]
                 heard.append(alert["alert"])
     assert heard == ["SpringfieldDefect", "SpringfieldOutcomeUnknown"]
