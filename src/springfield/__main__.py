@@ -7,10 +7,12 @@ question to a service that runs imports nothing of what serves: a container asks
 import sys
 
 from springfield.signals import obey_while_starting
+from springfield.streams import open_what_is_closed
 
 
 def main() -> int:
     """Run the command that the process was started with, and return its exit code."""
+    open_what_is_closed()
     obey_while_starting(is_service=sys.argv[1:2] == ["serve"])
     if (url := _asked(sys.argv[1:])) is not None:
         from springfield.server.inquiry import address_of, check  # noqa: PLC0415 - see above

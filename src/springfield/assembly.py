@@ -27,6 +27,7 @@ from springfield.settings.fields import Binding, Shape
 from springfield.settings.resilience import WEATHER
 from springfield.settings.table import Settings
 from springfield.stores import catalog
+from springfield.stores.coalesced import Coalesced
 from springfield.stores.guarded import Guarded, GuardedObject, GuardedObjects, observer
 from springfield.stores.objects import Objects, ObjectStore
 from springfield.stores.store import Adapter, Expiring, Pooled, StoreOptions
@@ -59,6 +60,16 @@ class OpenStore:
     def product(self) -> str:
         """What kind of store it is, for people."""
         return catalog.product_of(self.binding.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A store as requests use it."""
+
+    opened: OpenStore
+    dependency: Dependency
+    items: Coalesced | None
+    """Where it holds named items: under its policy, with the calls of concurrent requests gathered."""
 
 
 @asynccontextmanager
@@ -139,10 +150,16 @@ async def assemble(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Se
         if not settings.read_only:
             expiring = [each.store for each in opened if hasattr(each.store, "sweep")]
             await stack.enter_async_context(sweeping(cast("list[Expiring]", expiring)))
-        dependencies = [*(_dependency(each, settings, events) for each in opened), upstream]
-        for dependency in dependencies:
-            stack.push_async_callback(dependency.policy.close)
-        service = _service(settings, opened, dependencies, weather, telemetry)
+        served = [_serve(each, settings, events) for each in opened]
+        for each in served:
+            stack.push_async_callback(each.dependency.policy.close)
+        stack.push_async_callback(upstream.policy.close)
+        for each in served:
+            if (
+                each.items is not None
+            ):  # what was sent is awaited before its policy and its store end
+                stack.push_async_callback(each.items.close, settings.store_timeout)
+        service = _service(settings, served, upstream, weather, telemetry)
         yield replace(service, sampler=sampler)
 
 
@@ -204,27 +221,39 @@ def _dependency(opened: OpenStore, settings: Settings, events: Events) -> Depend
     return Dependency(name, product, policy)
 
 
+def _serve(opened: OpenStore, settings: Settings, events: Events) -> Served:
+    dependency = _dependency(opened, settings, events)
+    items = None
+    if isinstance(opened.binding.kind, Kind):
+        guarded = Guarded(cast("Adapter", opened.store), dependency.policy)
+        items = Coalesced(guarded, dependency.policy.label)
+    return Served(opened, dependency, items)
+
+
 def _service(
     settings: Settings,
-    opened: Sequence[OpenStore],
-    dependencies: Sequence[Dependency],
+    served: Sequence[Served],
+    upstream: Dependency,
     weather: Cached[Condition],
     telemetry: Telemetry,
 ) -> Service:
     collections, singles, object_collections = [], [], []
-    for each, dependency in zip(opened, dependencies, strict=False):  # the last one is the weather
-        name, kind, policy = each.binding.resource, each.binding.kind, dependency.policy
-        match kind:
-            case Kind():
-                items = Guarded(cast("Adapter", each.store), policy)
+    for each in served:
+        binding, store, policy = each.opened.binding, each.opened.store, each.dependency.policy
+        name = binding.resource
+        match binding.kind:
+            case Kind() as kind:
+                items = cast("Coalesced", each.items)
                 tick, limit = settings.wait_tick, settings.item_limit
                 collections.append(Collection(name, kind, items, limit, tick))
             case Shape.OBJECT:
-                single = GuardedObject(cast("ObjectStore", each.store), policy)
+                single = GuardedObject(cast("ObjectStore", store), policy)
                 singles.append(SingleObject(name, single, settings.object_limit))
             case Shape.OBJECTS:
-                objects = GuardedObjects(cast("Objects", each.store), policy)
+                objects = GuardedObjects(cast("Objects", store), policy)
                 object_collections.append(ObjectCollection(name, objects, settings.object_limit))
+    opened = [each.opened for each in served]
+    dependencies = [*(each.dependency for each in served), upstream]
     traffic = Traffic()
     _watch(telemetry.metrics, opened, dependencies, traffic)
     components = [Component(o.binding.resource, o.product, o.store.ping) for o in opened]

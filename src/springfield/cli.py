@@ -32,6 +32,7 @@ from springfield.settings.mistakes import InvalidSettings
 from springfield.settings.table import Settings
 from springfield.stores import catalog
 from springfield.stores.url import redact
+from springfield.streams import show
 
 FAILED, WRONG = 1, 2
 
@@ -141,7 +142,7 @@ def _serve(loaded: LoadedSettings, parsed: argparse.Namespace) -> int:
     settings = loaded.settings
 
     def announce(place: str) -> None:
-        print(_banner(settings, place), flush=True)
+        show(_banner(settings, place))
         log.info("started: %s listens on %s", _version(), place)
 
     with logging_lines(settings.log_format, settings.log_level, write_line_by_line):

@@ -21,6 +21,8 @@ METRICS = ROOT / "docs/operations/metrics.md"
 WORDS = frozenset(
     [
         "or",
+        "unless",
+        "offset",
         "sum",
         "max",
         "min",
@@ -90,6 +92,20 @@ def test_every_metric_and_label_that_is_asked_for_is_there(
         assert name in scraped
         assert labels <= scraped[name], name
     assert query.count("(") == query.count(")")
+
+
+def test_an_alert_for_a_single_event_hears_of_the_first_one(
+    scraped: Mapping[str, set[str]],
+) -> None:
+    heard = []
+    for alert in alerts():
+        for series in re.findall(r"increase\((.*?)\[10m\]\)", alert["expr"]):
+            if scraped[
+                series.partition("{")[0]
+            ]:  # with labels: it is there from its first event on
+                assert f"({series} unless {series} offset 10m)" in alert["expr"], alert["alert"]
+                heard.append(alert["alert"])
+    assert heard == ["SpringfieldDefect", "SpringfieldOutcomeUnknown"]
 
 
 def test_what_a_query_asks_for_is_seen() -> None:

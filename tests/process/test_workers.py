@@ -446,6 +446,32 @@ def test_one_admin_address_answers_for_all_workers_until_the_last_has_stopped(
         assert service.stop(signal.SIGTERM) == 128 + signal.SIGTERM
 
 
+def test_no_probe_fails_while_all_are_replaced(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers=2", "--admin-socket=admin") as service:
+        admin = Administration(tmp_path / "admin")
+        for _ in range(3):
+            before = set(children_of(service.process.pid))
+            service.process.send_signal(signal.SIGUSR2)
+            while before & set(children_of(service.process.pid)):
+                for path in ("/livez", "/readyz", "/metrics"):
+                    assert admin.get(path).status == 200
+
+
+def test_a_probe_in_flight_is_answered_while_the_front_is_replaced(tmp_path: Path) -> None:
+    with Workers(tmp_path, "--workers=2", "--admin-socket=admin") as service:
+        admin = Administration(tmp_path / "admin")
+        pids = [each["pid"] for each in admin.json("/info")["workers"].values()]
+        (front,) = set(service.workers) - set(pids)
+        os.kill(pids[0], signal.SIGSTOP)
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(admin.get, "/metrics")  # takes as long as a worker may
+            time.sleep(0.5)
+            os.kill(front, signal.SIGTERM)
+            assert asked.result().status == 200
+        os.kill(pids[0], signal.SIGCONT)
+        assert service.stop() == 0
+
+
 def test_a_stopped_worker_is_told_of_while_probes_and_scrapes_hear_of_the_other(
     tmp_path: Path,
 ) -> None:

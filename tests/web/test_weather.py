@@ -151,3 +151,14 @@ def test_the_upstream_is_told_the_trace_of_the_request(tmp_path: Path) -> None:
         assert (told[0], told[1], told[3]) == ("00", trace, "01")
         assert told[2] != parent
         assert upstream.headers[0]["tracestate"] == "vendor=a1,other@x=b"
+
+
+def test_a_client_cannot_make_the_call_for_all_too_large_by_its_tracestate(tmp_path: Path) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    long = [f"l{number}={'x' * 240}" for number in range(16)]
+    short = [f"s{number}={'y' * 100}" for number in range(16)]
+    with FakeUpstream() as upstream, running(tmp_path, WEATHER_URI=upstream.uri) as service:
+        state = ",".join(long + short)
+        assert service.get("/api/v1/maggie", Traceparent=parent, Tracestate=state).status == 200
+        told = upstream.headers[0]["tracestate"]
+    assert told == ",".join(short[:4])

@@ -15,6 +15,11 @@ _PARENT = re.compile(  # a version to come may have more behind what is known of
 )
 _MEMBER = re.compile(r"[a-z0-9][a-z0-9_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
 _MEMBERS = 32
+_STATE_LIMIT, _LONG_MEMBER = 512, 128
+"""Characters of a state that are told on, and of a member that is left out first (section 3.3.1.5).
+
+More would make an upstream refuse the one call that is made for everybody.
+"""
 
 
 class TraceContext(NamedTuple):
@@ -82,4 +87,8 @@ def _state(given: str) -> str:
     members = [member for each in given.split(",") if (member := each.strip(" \t"))]
     if len(members) > _MEMBERS or not all(map(_MEMBER.fullmatch, members)):
         return ""
-    return ",".join(members)
+    if len(",".join(members)) > _STATE_LIMIT:
+        members = [member for member in members if len(member) <= _LONG_MEMBER]
+    while len(state := ",".join(members)) > _STATE_LIMIT:
+        members.pop()  # the oldest
+    return state

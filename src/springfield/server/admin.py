@@ -22,6 +22,12 @@ from springfield.web.safety import Safety, is_loopback_name
 
 log = logging.getLogger("springfield.server")
 
+NEWCOMER_PATIENCE = 0.5
+"""Seconds for the request of a connection that was accepted just before the end."""
+
+ANSWER_PATIENCE = 2.0
+"""Seconds that requests in flight have to be answered at the end; a probe waits no longer."""
+
 
 def admin_sockets(settings: Settings, listening: ExitStack) -> list[socket.socket]:
     """Bind what the settings say, if anything; raises CannotListen."""
@@ -40,6 +46,19 @@ def admin_safety(sockets: Sequence[socket.socket]) -> Safety:
     """Return what a listener on `sockets` refuses: on loopback addresses other Hosts (DNS rebinding)."""
     hosts = [each.getsockname()[0] for each in sockets if each.family != socket.AF_UNIX]
     return Safety(bool(hosts) and all(map(is_loopback_name, hosts)), read_only=False)
+
+
+async def finish(engine: HttptoolsServer) -> None:
+    """Listen no more, answer who has asked by now, and close."""
+    loop = asyncio.get_running_loop()
+    engine.stop_listening()
+    await engine.close_idle_connections(NEWCOMER_PATIENCE)
+    until = loop.time() + ANSWER_PATIENCE
+    while engine.connections:
+        if loop.time() >= until:
+            break
+        await asyncio.sleep(0.01)
+    await engine.close_all_connections()
 
 
 @asynccontextmanager
@@ -84,7 +103,7 @@ class _Listener(threading.Thread):
             self.has_started.set_exception(error)
 
     def end(self) -> None:
-        """Stop it, from another thread; answers that are being sent have a second."""
+        """Stop it, from another thread; see `finish`."""
         self._loop.call_soon_threadsafe(self._is_over.set)
 
     async def _serve(self) -> None:
@@ -94,5 +113,4 @@ class _Listener(threading.Thread):
         await engine.start(self._sockets)
         self.has_started.set_result(None)
         await self._is_over.wait()
-        engine.stop_listening()
-        await engine.close_all_connections()
+        await finish(engine)

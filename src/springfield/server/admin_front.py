@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from tornado.routing import URLSpec
 from tornado.web import Application
 
-from springfield.server.admin import admin_safety
+from springfield.server.admin import admin_safety, finish
 from springfield.server.admin_client import Address, Reply, Unreachable, ask
 from springfield.server.engine.server import HttptoolsServer
 from springfield.server.limits import Limits
@@ -67,8 +67,7 @@ async def _serve(
     await engine.start(sockets)
     started()
     await is_over.wait()
-    engine.stop_listening()
-    await engine.close_all_connections()
+    await finish(engine)
 
 
 @dataclass(frozen=True, slots=True)
