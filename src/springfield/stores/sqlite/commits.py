@@ -51,10 +51,15 @@ class WriteLane(Lane):
             if has_harmed(error):
                 self._disconnect()
             return
-        self._settle(self._transact(connection, call))
-
-    def _transact(self, connection: apsw.Connection, first: Call) -> Sequence[Call]:
         calls: list[Call] = []
+        try:
+            self._transact(connection, call, calls)
+        except Exception as error:  # noqa: BLE001 - beside the work of any call; all of it is undone
+            self._undone(calls, error)
+        self._settle(calls)
+
+    def _transact(self, connection: apsw.Connection, first: Call, calls: list[Call]) -> None:
+        """Do the work of `first` and of what waits, note it in `calls`, and commit."""
         call: Call | None = first
         while call is not None:
             if call.claim():
@@ -62,10 +67,9 @@ class WriteLane(Lane):
                 self._perform(connection, call)
                 if not connection.in_transaction:  # SQLite has undone all of it: a full disk, say
                     self._undone(calls, call.error)
-                    return calls
+                    return
             call = self._next() if len(calls) < TOGETHER else None
         self._commit(connection, calls)
-        return calls
 
     def _perform(self, connection: apsw.Connection, call: Call) -> None:
         connection.execute("SAVEPOINT one")
@@ -92,7 +96,7 @@ class WriteLane(Lane):
                 call.error.__cause__ = error
             self._disconnect()  # which rolls back
         else:
-            if any(call.error and has_harmed_cause(call.error) for call in calls):
+            if any(call.error and _has_harmed(call.error) for call in calls):
                 self._disconnect()
         finally:
             self.committing_since = None
@@ -104,6 +108,6 @@ class WriteLane(Lane):
         self._disconnect()
 
 
-def has_harmed_cause(error: Exception) -> bool:
+def _has_harmed(error: Exception) -> bool:
     """Tell whether SQLite raised what one call failed with, and the connection is in doubt."""
     return isinstance(error.__cause__, Exception) and has_harmed(error.__cause__)
