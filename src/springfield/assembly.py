@@ -155,9 +155,8 @@ async def assemble(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Se
             stack.push_async_callback(each.dependency.policy.close)
         stack.push_async_callback(upstream.policy.close)
         for each in served:
-            if (
-                each.items is not None
-            ):  # what was sent is awaited before its policy and its store end
+            # What was sent is awaited before its policy and its store end.
+            if each.items is not None:
                 stack.push_async_callback(each.items.close, settings.store_timeout)
         service = _service(settings, served, upstream, weather, telemetry)
         yield replace(service, sampler=sampler)
