@@ -76,6 +76,18 @@ def test_what_another_program_said_of_an_object_is_passed_on_as_far_as_http_can_
     assert photos.request("DELETE", path).status == 204
 
 
+def test_an_object_of_any_type_is_served_without_a_word_in_the_log(photos: ServiceProcess) -> None:
+    path = "/api/v1/photos/typed"
+    for media_type in ("multipart/form-data", "multipart/mixed; boundary=x", "message/rfc822"):
+        assert photos.request("PUT", path, b"--x", Content_Type=media_type).status == 204
+        for method in ("GET", "HEAD"):
+            assert photos.request(method, path).headers["content-type"] == media_type
+        part = photos.get(path, Range="bytes=1-1")
+        assert (part.status, part.body) == (206, b"-")
+    assert photos.request("DELETE", path).status == 204
+    assert "Failed to parse headers" not in photos.errors()
+
+
 def test_a_name_that_s3_cannot_keep_is_refused(photos: ServiceProcess) -> None:
     answer = photos.request("PUT", "/api/v1/photos/a//b", b"x")
     assert (answer.status, answer.problem["code"]) == (422, "not-storable")

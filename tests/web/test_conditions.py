@@ -264,6 +264,8 @@ def test_a_range_of_an_object_is_served(service: ServiceProcess) -> None:
         ("bytes=-24", 1000, 1024),
         ("bytes=10-99999", 10, 1024),
         ("bytes=-99999", 0, 1024),
+        ("bytes=10-99999999999999999999999", 10, 1024),
+        ("bytes=00000000000000000000001010-", 1010, 1024),
     ):
         part = service.get("/api/v1/bart", Range=value)
         assert (part.status, part.body) == (206, body[start:stop])
@@ -272,11 +274,19 @@ def test_a_range_of_an_object_is_served(service: ServiceProcess) -> None:
         assert part.headers["etag"] == tag
     for ignored in ("bytes=5-4", "bytes=0-1,3-4", "lines=1-2", "bytes=x", "bytes=-"):
         assert service.get("/api/v1/bart", Range=ignored).status == 200
-    behind = service.get("/api/v1/bart", Range="bytes=1024-")
-    assert (behind.status, behind.headers["content-range"]) == (416, "bytes */1024")
+    for value in ("bytes=1024-", "bytes=-0", "bytes=99999999999999999999999-"):
+        behind = service.get("/api/v1/bart", Range=value)
+        assert (behind.status, behind.headers["content-range"]) == (416, "bytes */1024")
     assert service.get("/api/v1/bart", Range="bytes=0-1", If_Range=tag).status == 206
     assert service.get("/api/v1/bart", Range="bytes=0-1", If_Range='"other"').status == 200
     assert service.get("/api/v1/bart", Range="bytes=0-1", If_None_Match=tag).status == 304
     head = service.request("HEAD", "/api/v1/bart", None, Range="bytes=0-1")
     assert (head.status, head.headers["content-length"]) == (200, "1024")
     assert head.headers["accept-ranges"] == "bytes"
+
+
+def test_the_end_of_an_empty_object_is_all_of_it(service: ServiceProcess) -> None:
+    assert service.post("/api/v1/bart", b"").status == 204
+    for value, status in (("bytes=-1", 200), ("bytes=-0", 416), ("bytes=0-", 416)):
+        answer = service.get("/api/v1/bart", Range=value)
+        assert answer.status == status, value

@@ -318,6 +318,9 @@ def next_of(answer: dict[str, Any]) -> str:
         "prefix=%C3",
         "prefix=a&prefix=b",
         "limit=5%00",
+        "prefix=100%",
+        "prefix=%zz",
+        "cursor=YQ%",
         "limit=%205",
     ],
 )

@@ -39,6 +39,10 @@ PATIENCE = 2.0
 NOISY = ("asyncio", "boto3", "botocore", "pymongo", "urllib3")
 """Libraries of which only warnings are logged: below that, some write what is stored."""
 
+SILENT = ("urllib3.connection",)
+"""Those of which only errors are: it warns, with a traceback, of each answer of S3 whose media type is
+`multipart/…` without a boundary, and any client may store such an object."""
+
 access = logging.getLogger("springfield.access")
 
 
@@ -96,6 +100,8 @@ def logging_lines(
     set_level(level)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.captureWarnings(True)  # noqa: FBT003 - the standard library's signature
     writer.start()
     try:

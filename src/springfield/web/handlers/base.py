@@ -5,7 +5,6 @@ Bodies are streamed to `take`, so that a request is refused before it is read, w
 
 import asyncio
 import logging
-import re
 from asyncio import Future
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from springfield.observability.trace_context import TraceContext, current, trace
 from springfield.resilience.deadline import deadline
 from springfield.resources import too_large
 from springfield.web.conditions import deadline_of
+from springfield.web.parameters import BROKEN_ESCAPE
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
 from springfield.web.safety import READS, Safety
 from springfield.web.traffic import Traffic
@@ -40,7 +40,6 @@ SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE
 KNOWN_METHODS: Any = tuple(_METHODS.split())
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 log = logging.getLogger("springfield.web")
 
@@ -110,7 +109,7 @@ class Handler(RequestHandler):
             raise HTTPRefusal(
                 "bad-request", "The path has bytes that are not ASCII; percent-encode them."
             )
-        if _BROKEN_ESCAPE.search(self.request.path):
+        if BROKEN_ESCAPE.search(self.request.path):
             raise HTTPRefusal("bad-request", "The path has a % without two hexadecimal digits.")
         method = self.request.method or ""
         if method not in self.METHODS:
