@@ -13,8 +13,10 @@ BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def parameter(request: HTTPServerRequest, name: str) -> str | None:
-    """Return the parameter as it was sent; raise InvalidParameter for two, for no UTF-8, and
-    for a query with a broken escape, which Tornado would take as it is."""
+    """Return the parameter as it was sent; raise InvalidParameter for two and for no UTF-8.
+
+    So it does for a query with a broken escape, which Tornado would take as it is.
+    """
     values = request.query_arguments.get(name, [])
     if values and BROKEN_ESCAPE.search(request.query):
         raise InvalidParameter("The query has a % without two hexadecimal digits.")
