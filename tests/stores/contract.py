@@ -331,7 +331,7 @@ class StoreContract(SwapContract, ExpiryContract):
                     task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             wrong = [r for r in results if isinstance(r, Exception)]
-            assert wrong == []
+            assert wrong == [], wrong
         assert checked >= 400
         await asyncio.wait_for(asyncio.gather(*(read_own(name) for name in names)), 10)
 
