@@ -14,7 +14,7 @@ import pytest
 from tests.servers.missing import ServerMissing, report_missing
 from tests.servers.mongodb import MongodbServer
 from tests.servers.mysql import MysqlServer
-from tests.servers.redis import RedisServer, ValkeyServer
+from tests.servers.redis import GenuineRedis, RedisServer, ValkeyServer
 from tests.servers.redis_cluster import RedisCluster
 from tests.servers.redis_sentinel import RedisSentinel
 from tests.servers.s3 import S3Server
@@ -100,6 +100,11 @@ def own_mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mon
 @pytest.fixture
 def own_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     yield from _own(RedisServer.own, tmp_path_factory)
+
+
+@pytest.fixture
+def own_genuine_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GenuineRedis]:
+    yield from _own(GenuineRedis.own, tmp_path_factory)
 
 
 @pytest.fixture

@@ -59,6 +59,20 @@ class RedisServer(Server):
             return False
 
 
+class GenuineRedis(RedisServer):
+    """A Redis and no Valkey in its place; the distribution's speaks TLS, too."""
+
+    programs = ("redis-server",)
+
+    @classmethod
+    def find(cls) -> Path:
+        """See RedisServer."""
+        program = find_program(*cls.programs)
+        if program is None:
+            raise ServerMissing(f"No redis-server: apt-get install {cls.package}.")
+        return program
+
+
 class ValkeyServer(RedisServer):
     """A Valkey, which has SET IFEQ since 8.1."""
 

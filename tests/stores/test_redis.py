@@ -16,7 +16,7 @@ from springfield.stores.redis.adapter import open_store
 from springfield.stores.redis.scan import Page
 from springfield.stores.store import Adapter, StoreOptions
 from tests.servers.process import free_port
-from tests.servers.redis import RedisServer, ValkeyServer
+from tests.servers.redis import GenuineRedis, RedisServer, ValkeyServer
 from tests.servers.redis_cluster import RedisCluster
 from tests.stores.contract import StoreContract
 from tests.stores.place import Place, all_names, read_one, refusals, write_one
@@ -269,10 +269,10 @@ async def test_inspecting_works_where_questions_are_forbidden(
 
 
 async def test_it_tells_valkey_from_redis(
-    redis_server: RedisServer, valkey_server: ValkeyServer, redis_cluster: RedisCluster
+    own_genuine_redis: GenuineRedis, valkey_server: ValkeyServer, redis_cluster: RedisCluster
 ) -> None:
     host, port = redis_cluster.addresses[0]
-    urls = [redis_server.url, valkey_server.url, f"redis+cluster://{host}:{port}"]
+    urls = [own_genuine_redis.url, valkey_server.url, f"redis+cluster://{host}:{port}"]
     found = []
     for url in urls:
         async with open_store(url, OPTIONS) as store:
@@ -307,10 +307,10 @@ def certificate(tmp_path: Path) -> Path:
 
 
 async def test_an_encrypted_connection_is_trusted_only_with_its_certificate(
-    own_redis_server: RedisServer, certificate: Path
+    own_genuine_redis: GenuineRedis, certificate: Path
 ) -> None:
     port = free_port()
-    with redis.Redis.from_url(own_redis_server.url) as client:
+    with redis.Redis.from_url(own_genuine_redis.url) as client:
         client.execute_command(
             *("CONFIG", "SET", "tls-cert-file", str(certificate), "tls-port", port),
             *("tls-key-file", str(certificate.with_suffix(".key")), "tls-auth-clients", "no"),
