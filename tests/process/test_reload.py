@@ -18,7 +18,8 @@ from tests.server.test_tls import name_of, write_certificate
 from tests.service import ServiceProcess, clean_environment, running, wait_for
 
 IN_TERMINAL = """
-import fcntl, runpy, termios
+import fcntl, runpy, signal, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which is inherited
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 runpy.run_module("springfield", run_name="__main__")
 """
