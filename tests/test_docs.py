@@ -71,7 +71,7 @@ def test_every_error_code_is_documented_and_nothing_else() -> None:
 def test_every_admin_url_is_documented_and_nothing_else() -> None:
     routes = (ROOT / "src/springfield/web/admin/routes.py").read_text()
     documented = (ROOT / "docs/operations/admin.md").read_text()
-    urls = re.findall(r'_route\("(/[a-z-]+)"', routes)
+    urls = re.findall(r'Route\("(/[a-z-]+)"', routes)
     assert len(urls) > 8
     assert re.findall(r"^\| `[A-Z]+ (/[a-z-]+)`", documented, re.MULTILINE) == urls
 

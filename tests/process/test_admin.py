@@ -238,7 +238,7 @@ def test_the_dump_names_a_waiting_handler_once_with_its_number(
             ]
 
         wait_for(lambda: [each[0] for each in stacks()] == [3])
-        assert str(stacks()[0][1]).startswith("RequestHandler._execute (")
+        assert str(stacks()[0][1]).startswith("_answered (")
         service.post("/api/v1/lisas/waited", b"2")
         assert {each.result().status for each in waiting} == {200}
 

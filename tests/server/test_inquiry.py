@@ -4,9 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
-
-from tornado.routing import URLSpec
+from typing import cast
 
 from springfield.server.admin import administering
 from springfield.server.admin_client import Address
@@ -15,6 +13,7 @@ from springfield.server.listener import listening_unix
 from springfield.web.admin.probes import Liveness, LivezHandler, Readiness, ReadyzHandler
 from springfield.web.admin.reports import ReportHandler
 from springfield.web.admin.routes import admin_application
+from springfield.web.application import Route
 from springfield.web.safety import Safety
 
 ALONE = {"breakers": [{"dependency": "homers", "state": "closed"}]}
@@ -28,13 +27,12 @@ async def told(directory: Path, breakers: object, *reasons: str) -> tuple[bool, 
     async def report() -> object:
         return breakers
 
-    routes: list[tuple[str, type, dict[str, Any]]] = [
-        ("/livez", LivezHandler, {"liveness": lambda: Liveness(True, 0.0, "", [])}),  # noqa: FBT003
-        ("/readyz", ReadyzHandler, {"readiness": readiness}),
-        ("/breakers", ReportHandler, {"report": report}),
+    routes = [
+        Route("/livez", LivezHandler, {"liveness": lambda: Liveness(True, 0.0, "", [])}),  # noqa: FBT003
+        Route("/readyz", ReadyzHandler, {"readiness": readiness}),
+        Route("/breakers", ReportHandler, {"report": report}),
     ]
-    specs = [URLSpec(path, handler, {"route": path, **more}) for path, handler, more in routes]
-    application = admin_application(specs, Safety(loopback_only=False, read_only=False))
+    application = admin_application(routes, Safety(loopback_only=False, read_only=False))
     with ExitStack() as stack:
         sock = stack.enter_context(listening_unix(directory / "a"))
         async with administering([sock], application):

@@ -15,8 +15,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST
-from tornado.routing import URLSpec
-from tornado.web import Application
 
 from springfield.server.admin import admin_safety, finish
 from springfield.server.admin_client import Address, Reply, Unreachable, ask
@@ -26,6 +24,7 @@ from springfield.server.loop import new_event_loop
 from springfield.server.worker_metrics import merge_metrics
 from springfield.web.admin.base import AdminHandler
 from springfield.web.admin.routes import admin_application
+from springfield.web.application import Route, RoutedApplication
 from springfield.web.problems import HTTPRefusal
 from springfield.web.safety import READS, Safety
 
@@ -58,7 +57,7 @@ def run_front(
 
 
 async def _serve(
-    sockets: Sequence[socket.socket], application: Application, started: Callable[[], None]
+    sockets: Sequence[socket.socket], application: RoutedApplication, started: Callable[[], None]
 ) -> None:
     is_over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +80,7 @@ class Fleet:
     """Seconds that a critical store has, which a worker asks for `/readyz`."""
 
 
-def make_front_app(fleet: Fleet, safety: Safety) -> Application:
+def make_front_app(fleet: Fleet, safety: Safety) -> RoutedApplication:
     """Return the application that answers for all workers of `fleet`."""
     front = Front(fleet)
     readiness = fleet.health_timeout + READ_TIMEOUT
@@ -237,9 +236,9 @@ def _route(
     front: Front,
     methods: str,
     seconds: float | None = None,
-) -> URLSpec:
-    arguments = {"route": path, "front": front, "methods": methods, "merge": merge}
-    return URLSpec(path, FrontHandler, {**arguments, "seconds": seconds})
+) -> Route:
+    arguments = {"front": front, "methods": methods, "merge": merge, "seconds": seconds}
+    return Route(path, FrontHandler, arguments)
 
 
 def _present(answers: Iterable[tuple[str, Reply | Unreachable]]) -> Answers:

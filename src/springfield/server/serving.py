@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from tornado.web import Application
-
 from springfield.assembly import assemble, limits_for
 from springfield.observability.logs import logging_lines
 from springfield.observability.metrics import Metrics
@@ -34,6 +32,7 @@ from springfield.server.tls import Certificate
 from springfield.settings.table import Settings
 from springfield.web.admin.routes import make_admin_app
 from springfield.web.admission import Admission
+from springfield.web.application import RoutedApplication
 from springfield.web.routes import Service, make_app
 
 log = logging.getLogger("springfield.server")
@@ -154,7 +153,7 @@ def _engine(plan: Plan, service: Service, reloading: Reloading, telemetry: Telem
 
 
 def tunables(
-    service: Service, app: Application, admission: Admission, telemetry: Telemetry
+    service: Service, app: RoutedApplication, admission: Admission, telemetry: Telemetry
 ) -> Mapping[str, Callable[[Any], None]]:
     """Return who takes new values of settings, by the setting's name."""
     return {

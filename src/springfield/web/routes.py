@@ -4,9 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tornado.routing import URLSpec
-from tornado.web import Application, RequestHandler
-
 from springfield.health import Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
@@ -17,7 +14,8 @@ from springfield.resources import Collection
 from springfield.upstream.cached import Cached
 from springfield.upstream.weather import Condition
 from springfield.web.access import report
-from springfield.web.handlers.base import NotFoundHandler, ServerHandler
+from springfield.web.application import Route, RoutedApplication
+from springfield.web.handlers.base import Handler, NotFoundHandler, ServerHandler
 from springfield.web.handlers.flanders import FlandersHandler
 from springfield.web.handlers.healthcheck import HealthcheckHandler
 from springfield.web.handlers.maggie import MaggieHandler
@@ -69,45 +67,30 @@ class Service:
             collection.watch.release()
 
 
-def make_app(service: Service) -> Application:
+def make_app(service: Service) -> RoutedApplication:
     """Return the application with all its routes."""
     needing = service.needs_precondition
+    weather = {"weather": service.weather, "place": service.weather_place}
     routes = [
-        _route("/api/v1/flanders", FlandersHandler),
-        _route("/api/v1/healthcheck", HealthcheckHandler, health=service.health),
-        _route(
-            "/api/v1/maggie", MaggieHandler, weather=service.weather, place=service.weather_place
-        ),
-        _route("/problems/{code}", ProblemHandler),
-        URLSpec(r"\*", ServerHandler, {"route": "*"}),
+        Route("/api/v1/flanders", FlandersHandler),
+        Route("/api/v1/healthcheck", HealthcheckHandler, {"health": service.health}),
+        Route("/api/v1/maggie", MaggieHandler, weather),
+        Route("/problems/{code}", ProblemHandler),
+        Route("*", ServerHandler),
     ]
     for single in service.singles:  # bart
-        needs = single.resource in needing
-        routes += [
-            _route(
-                f"/api/v1/{single.resource}",
-                ObjectHandler,
-                objects=single,
-                needs_precondition=needs,
-            )
-        ]
+        arguments = {"objects": single, "needs_precondition": single.resource in needing}
+        routes += [Route(f"/api/v1/{single.resource}", ObjectHandler, arguments)]
     for objects in service.object_collections:
-        path, needs = f"/api/v1/{objects.resource}", objects.resource in needing
-        routes += [
-            _route(path, NamesHandler, "/?", collection=objects),
-            _route(f"{path}/{{name}}", ObjectHandler, objects=objects, needs_precondition=needs),
-        ]
+        arguments = {"objects": objects, "needs_precondition": objects.resource in needing}
+        routes += _named(objects, ObjectHandler, arguments)
     for items in service.collections:  # homers, lisas, marges
-        path, needs = f"/api/v1/{items.resource}", items.resource in needing
+        arguments = {"collection": items, "needs_precondition": items.resource in needing}
         handler = JSONItemHandler if items.kind is Kind.JSON else ItemHandler
-        routes += [
-            _route(path, NamesHandler, "/?", collection=items),
-            _route(f"{path}/{{name}}", handler, collection=items, needs_precondition=needs),
-        ]
-    return Application(
+        routes += _named(items, handler, arguments)
+    return RoutedApplication(
         routes,
-        default_handler_class=NotFoundHandler,
-        default_handler_args={"route": "(none)"},
+        Route("(none)", NotFoundHandler),
         log_function=report,
         safety=service.safety,
         traffic=service.traffic,
@@ -118,9 +101,12 @@ def make_app(service: Service) -> Application:
     )
 
 
-def _route(
-    template: str, handler: type[RequestHandler], end: str = "", **arguments: object
-) -> URLSpec:
-    """Return a route; metrics and traces know its requests by the template."""
-    pattern = template.replace("{name}", "(.+)").replace("{code}", "([a-z-]+)")
-    return URLSpec(pattern + end, handler, {"route": template, **arguments})
+def _named(
+    collection: Collection | ObjectCollection, handler: type[Handler], arguments: dict[str, object]
+) -> list[Route]:
+    path, names = f"/api/v1/{collection.resource}", {"collection": collection}
+    return [
+        Route(path, NamesHandler, names),
+        Route(f"{path}/", NamesHandler, names, told_as=path),
+        Route(f"{path}/{{name}}", handler, arguments),
+    ]

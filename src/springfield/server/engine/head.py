@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
+from springfield.headers import Headers, canonical_of
 from springfield.server.engine.refusals import Refusal, is_other_version, version_not_supported
 
 # By experiment llhttp also takes several spaces, bare LFs before the line, and HTTP/0.9.
@@ -66,16 +67,11 @@ def uri_too_long(limit: int) -> Refusal:
     return Refusal("uri-too-long", f"The request target is over {limit} bytes.")
 
 
-def _headers(fields: Sequence[tuple[bytes, bytes]]) -> HTTPHeaders:
-    headers = HTTPHeaders()
-    for raw_name, raw_value in fields:
-        name = raw_name.decode("latin-1")
-        # llhttp keeps the blanks behind a value.
-        value = raw_value.decode("latin-1").rstrip(" \t")
-        if name in headers:
-            headers.add(name, value)
-        else:  # Tornado's add() would check anew what llhttp has checked
-            headers[name] = value
+def _headers(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
+    headers = Headers()
+    for name, value in fields:
+        # llhttp has checked both, and keeps the blanks behind a value.
+        headers.add_canonical(canonical_of(name), value.decode("latin-1").rstrip(" \t"))
     return headers
 
 

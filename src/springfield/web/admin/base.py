@@ -24,7 +24,7 @@ class AdminHandler(Handler):
         """See Handler: no web page has business here, whatever the address that is listened on."""
         refuse_foreign_page(self.request)
 
-    async def take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> None:
         """See Handler: collect the body."""
         self._body += chunk
 

@@ -3,9 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tornado.routing import URLSpec
-from tornado.web import Application
-
 from springfield.observability.events import Events
 from springfield.web.access import report
 from springfield.web.admin.probes import Liveness, LivezHandler, Readiness, ReadyzHandler
@@ -17,6 +14,7 @@ from springfield.web.admin.switches import (
     Reloaded,
     ReloadHandler,
 )
+from springfield.web.application import Route, RoutedApplication
 from springfield.web.handlers.base import NotFoundHandler
 from springfield.web.handlers.problem import ProblemHandler
 from springfield.web.safety import Safety
@@ -44,37 +42,32 @@ class Admin:
     reload: Callable[[], Awaitable[Reloaded]]
 
 
-def make_admin_app(admin: Admin) -> Application:
+def make_admin_app(admin: Admin) -> RoutedApplication:
     """Return the application with all its routes."""
     return admin_application(
         [
-            _route("/livez", LivezHandler, liveness=admin.liveness),
-            _route("/readyz", ReadyzHandler, readiness=admin.readiness),
-            _route("/metrics", MetricsHandler, render=admin.metrics),
-            _route("/info", ReportHandler, report=admin.info),
-            _route("/breakers", ReportHandler, report=admin.breakers),
-            _route("/tasks", ReportHandler, report=admin.tasks),
-            _route("/log-level", LogLevelHandler, log_level=admin.log_level),
-            _route("/drain", DrainHandler, is_draining=admin.is_draining, drain=admin.drain),
-            _route("/reload", ReloadHandler, reload=admin.reload),
+            Route("/livez", LivezHandler, {"liveness": admin.liveness}),
+            Route("/readyz", ReadyzHandler, {"readiness": admin.readiness}),
+            Route("/metrics", MetricsHandler, {"render": admin.metrics}),
+            Route("/info", ReportHandler, {"report": admin.info}),
+            Route("/breakers", ReportHandler, {"report": admin.breakers}),
+            Route("/tasks", ReportHandler, {"report": admin.tasks}),
+            Route("/log-level", LogLevelHandler, {"log_level": admin.log_level}),
+            Route("/drain", DrainHandler, {"is_draining": admin.is_draining, "drain": admin.drain}),
+            Route("/reload", ReloadHandler, {"reload": admin.reload}),
         ],
         admin.safety,
     )
 
 
-def admin_application(routes: list[URLSpec], safety: Safety) -> Application:
+def admin_application(routes: list[Route], safety: Safety) -> RoutedApplication:
     """Return an application whose requests are told to nobody: probes are no news."""
-    return Application(
-        [*routes, URLSpec("/problems/([a-z-]+)", ProblemHandler, {"route": "/problems/{code}"})],
-        default_handler_class=NotFoundHandler,
-        default_handler_args={"route": "(none)"},
+    return RoutedApplication(
+        [*routes, Route("/problems/{code}", ProblemHandler)],
+        Route("(none)", NotFoundHandler),
         log_function=report,
         safety=safety,
         traffic=Traffic(),
         events=Events(),
         sampler=None,
     )
-
-
-def _route(path: str, handler: type, **arguments: object) -> URLSpec:
-    return URLSpec(path, handler, {"route": path, **arguments})

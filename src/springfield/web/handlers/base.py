@@ -11,13 +11,14 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from tornado.web import Finish, HTTPError, RequestHandler, stream_request_body
+from tornado.web import HTTPError
 
 from springfield.errors import SpringfieldError, StoreError, UpstreamError
 from springfield.observability.events import Events, RequestStarted
 from springfield.observability.trace_context import TraceContext, current, trace_context_of
 from springfield.resilience.deadline import deadline
 from springfield.resources import too_large
+from springfield.web.answering import Answering
 from springfield.web.conditions import deadline_of
 from springfield.web.parameters import BROKEN_ESCAPE
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
@@ -31,33 +32,22 @@ sending: closing a socket with unread data resets the connection, and the answer
 STRAY_BODY_LIMIT = 64 * 1024
 """Bytes of a body where a body means nothing, as with GET: it is read away up to this size."""
 
-# Those that llhttp knows, most of them of WebDAV.
-_METHODS = """
-GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE
-MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH SOURCE
-SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE
-"""
-KNOWN_METHODS: Any = tuple(_METHODS.split())
-
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 log = logging.getLogger("springfield.web")
 
 
-@stream_request_body
-class Handler(RequestHandler):
+class Handler(Answering):
     """A handler whose every error is a problem, and whose body has a limit."""
 
     METHODS: tuple[str, ...] = ("GET", "HEAD", "OPTIONS")
-    SUPPORTED_METHODS = KNOWN_METHODS  # Tornado refuses others in a way that ends its connection
     body_limit = 0
     """Bytes; a subclass that takes bodies sets its own."""
 
-    _refused = False
-    _received = 0
-    _in_flight = False
-    _trace: TraceContext | None = None
-    _task: "asyncio.Task[Any] | None" = None
+    is_answered_early = False
+    """Whether the answer was given while the body was still coming; the method is not called."""
+    task: "asyncio.Task[None] | None" = None
+    """What answers, where the method is a coroutine."""
     size = 0
     """Bytes of content that were answered."""
     waited = 0.0
@@ -67,6 +57,11 @@ class Handler(RequestHandler):
     is_abandoned = False
     """Whether the client went away before it had its answer."""
 
+    _received = 0
+    _in_flight = False
+    _trace: TraceContext | None = None
+    _refusal: Exception | None = None
+
     def _take_route(self, route: str) -> None:
         """Take the template of the route."""
         self.route = route
@@ -74,10 +69,8 @@ class Handler(RequestHandler):
     initialize: Callable[..., None] = _take_route  # a subclass takes what its route gives it
 
     def set_default_headers(self) -> None:
-        """Say as little about the server as the standard allows, and forbid guessing types."""
-        self.set_header("Server", "springfield")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        # Not without a trace to speak of: the header fields of HEAD and of GET are the same then.
+        """Tell the client of its trace, where there is one."""
+        # Not without: the header fields of HEAD and of GET are the same then.
         if self.trace_context.parent_id is not None or self.settings["sampler"] is not None:
             self.set_header("Traceresponse", self.trace_context.header)
 
@@ -90,17 +83,24 @@ class Handler(RequestHandler):
         self.events.publish(
             RequestStarted(self.request.method or "", self.route, self.trace_context)
         )
-        self._task = asyncio.current_task()
         try:
             self._check()
         except (HTTPRefusal, SpringfieldError) as error:
             if self._has_body():
                 self.answer_early(error)
-            elif getattr(self.request.connection, "lingers", False):
-                raise
-            else:
-                self._refuse_later(error)
+            else:  # it is all there in a moment, and Tornado's engine would end the connection now
+                self._refusal = error
         return None
+
+    def act(self, *names: str) -> Awaitable[None] | None:
+        """Do what is asked for, now that all of the request is there."""
+        if self.is_answered_early:
+            return None
+        if self._refusal is not None:
+            raise self._refusal
+        method: Callable[..., Awaitable[None] | None]
+        method = getattr(self, (self.request.method or "").lower())
+        return method(*names)
 
     def _check(self) -> None:
         safety: Safety = self.settings["safety"]
@@ -111,13 +111,7 @@ class Handler(RequestHandler):
             )
         if BROKEN_ESCAPE.search(self.request.path):
             raise HTTPRefusal("bad-request", "The path has a % without two hexadecimal digits.")
-        method = self.request.method or ""
-        if method not in self.METHODS:
-            raise HTTPRefusal(
-                "method-not-allowed",
-                f"{method} is not a method of this resource; use {self.allowed}.",
-                {"Allow": self.allowed},
-            )
+        self.check_method()
         seconds = deadline_of(
             self.request.headers, self.settings.get("request_timeout_limit", 300.0)
         )
@@ -126,12 +120,22 @@ class Handler(RequestHandler):
         self.check_request()
         if self._declared > self._limit:
             raise too_large(self._limit)
-        if method not in READS:
+        if self.request.method not in READS:
             if safety.read_only:
                 raise HTTPRefusal(
                     "read-only", "The service was started read-only.", {"Allow": self.allowed}
                 )
             self.check_write()
+
+    def check_method(self) -> None:
+        """Refuse a method that the resource does not have."""
+        method = self.request.method
+        if method not in self.METHODS:
+            raise HTTPRefusal(
+                "method-not-allowed",
+                f"{method} is not a method of this resource; use {self.allowed}.",
+                {"Allow": self.allowed},
+            )
 
     @property
     def _declared(self) -> int:
@@ -178,28 +182,37 @@ class Handler(RequestHandler):
 
     # The body.
 
-    async def data_received(self, chunk: bytes) -> None:
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Hand a part of the body to `take`; once refused, only read it away, within a bound."""
         self._received += len(chunk)
-        if not self._refused:
-            try:
-                if self._received > self._limit:
-                    raise too_large(self._limit)
-                await self.take(chunk)
-            except (SpringfieldError, HTTPRefusal) as error:
-                self.answer_early(error)
-        elif self._received > LINGER and not self._finished:
-            _ = self.finish()  # closes the connection, as the body is not read
+        if self.is_answered_early:
+            if self._received > LINGER and not self.is_finished:
+                _ = self.finish()  # closes the connection, as the body is not read
+            return None
+        try:
+            if self._received > self._limit:
+                raise too_large(self._limit)
+            awaitable = self.take(chunk)
+        except (SpringfieldError, HTTPRefusal) as error:
+            self.answer_early(error)
+            return None
+        return None if awaitable is None else self._taken(awaitable)
 
-    async def take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a part of the body; raises a SpringfieldError to refuse the request."""
+
+    async def _taken(self, awaitable: Awaitable[None]) -> None:
+        try:
+            await awaitable
+        except (SpringfieldError, HTTPRefusal) as error:
+            self.answer_early(error)
 
     def answer_early(self, error: Exception) -> None:
         """Answer with the problem of `error` while the body is still coming."""
-        self._refused = True
+        self.is_answered_early = True
         self.failure = error
         self.write_problem(problem_of(error))
-        self.set_header("Content-Length", sum(len(part) for part in self._write_buffer))
+        self.set_header("Content-Length", sum(map(len, self.content)))
         # Our engine reads the rest away by itself. A client that waits for 100 sends no body, and no
         # 100 may follow the answer.
         is_expecting = "Expect" in self.request.headers
@@ -209,26 +222,8 @@ class Handler(RequestHandler):
             _ = self.finish()
         else:  # the body is read away, and the connection lives on
             self.flush().add_done_callback(self._landed)
-        # When the body has been read away, Tornado calls the method: nothing is left to do.
-        setattr(self, (self.request.method or "").lower(), self._end)
 
-    def _end(self, *_: str) -> None:
-        raise Finish
-
-    def _refuse_later(self, error: Exception) -> None:
-        """Refuse in the method: an answer in `prepare` would end the connection of Tornado's engine."""
-
-        def refuse(*_: str) -> None:
-            raise error
-
-        setattr(self, (self.request.method or "").lower(), refuse)
-
-    # Names and identities.
-
-    def decode_argument(self, value: bytes, name: str | None = None) -> str:
-        """Decode what the route matched. What is not UTF-8 becomes what `parse_name` refuses."""
-        del name
-        return value.decode(errors="surrogateescape")
+    # Identities.
 
     @property
     def trace_context(self) -> TraceContext:
@@ -244,19 +239,10 @@ class Handler(RequestHandler):
 
     # Errors.
 
-    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """See RequestHandler; an answer that has begun is cut, so that it is not taken for whole."""
-        if not self._headers_written:
-            super().send_error(status_code, **kwargs)
-        elif not self._finished:
-            if not self.is_abandoned:
-                self.failure = kwargs.get("exc_info", (None, None, None))[1]
-            self._finished = True
-            connection: Any = self.request.connection
-            connection.close()
-            self._landed()
-            self._log()
-            self.on_finish()
+    def cut(self) -> None:
+        """See Answering."""
+        super().cut()
+        self._landed()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem. Called by Tornado for every exception."""
@@ -296,27 +282,29 @@ class Handler(RequestHandler):
 
     def flush(self, include_footers: bool = False) -> "Future[None]":
         """Send what was written, and count it; a client that is not to come back is told so."""
-        if self.traffic.is_draining and not self._headers_written:
+        if self.traffic.is_draining and not self.is_begun:
             self.set_header("Connection", "close")
         if self.request.method != "HEAD":
-            self.size += sum(map(len, self._write_buffer))
+            self.size += sum(map(len, self.content))
         return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
         """End the answer; the request is in flight until its last byte is handed to the kernel."""
         future = super().finish(chunk)
-        future.add_done_callback(self._landed)
+        if future.done():
+            self._landed(future)
+        else:
+            future.add_done_callback(self._landed)
         return future
 
     def on_connection_close(self) -> None:
         """Take note that the client went away before the answer, and stop reading for it."""
-        super().on_connection_close()
         self._landed()
-        if self._refused or self._finished:
+        if self.is_answered_early or self.is_finished:
             return  # it had its answer
         self.is_abandoned = True
-        if self._task is not None and self.request.method in READS:
-            self._task.cancel()
+        if self.task is not None and self.request.method in READS:
+            self.task.cancel()
 
     def _landed(self, future: "Future[None] | None" = None) -> None:
         if future is not None and not future.cancelled():
@@ -342,13 +330,8 @@ class ServerHandler(Handler):
 class NotFoundHandler(Handler):
     """Answers whatever no route matches."""
 
-    METHODS = KNOWN_METHODS
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """See Handler: a method that Tornado does not know is not what is wrong here."""
-        if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            status_code, kwargs = HTTPStatus.NOT_FOUND, {}
-        super().write_error(status_code, **kwargs)
+    def check_method(self) -> None:
+        """See Handler: the method is not what is wrong here."""
 
     def check_request(self) -> None:
         """See Handler: there is nothing here."""

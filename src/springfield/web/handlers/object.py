@@ -89,7 +89,7 @@ class ObjectHandler(Handler):
     def prepare(self) -> Awaitable[None] | None:
         """See Handler; who waits for 100 (Continue) gets it when the store wants the body."""
         super().prepare()
-        if self._upload is None or self._refused or "Expect" not in self.request.headers:
+        if self._upload is None or self.is_answered_early or "Expect" not in self.request.headers:
             return None
         return self._wanted(self._upload)
 

@@ -6,10 +6,9 @@ import time
 from email.utils import formatdate
 from urllib.parse import urlencode
 
-from tornado.httputil import HTTPHeaders
-
 from springfield.content import MEDIA_TYPES
 from springfield.errors import InvalidParameter, PreconditionFailed
+from springfield.headers import Headers
 from springfield.model import Item, Kind
 from springfield.object_resources import ObjectCollection
 from springfield.resilience.deadline import remaining
@@ -62,7 +61,7 @@ class ItemHandler(Handler):
         elif self.request.method != "DELETE":
             check_media_type(self.collection.kind, headers)
 
-    async def take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> None:
         """See Handler: collect the body."""
         self._body += chunk
 
@@ -79,7 +78,7 @@ class ItemHandler(Handler):
             # Ten thousand may wait: it is awaited right here, as each coroutine has its price, and
             # nobody holds the content that the client has, nor header fields that are set anew.
             item = item.without_content()
-            self._headers = HTTPHeaders()
+            self.fields = Headers()
             started = time.monotonic()
             self.traffic.waiting += 1
             try:
