@@ -8,8 +8,11 @@ Rejected
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import TypeVar, overload
 
 from tornado.httputil import HTTPHeaders
+
+T = TypeVar("T")
 
 
 @lru_cache(1024)
@@ -33,8 +36,19 @@ class Headers(HTTPHeaders):
 
     def __init__(self, fields: dict[str, str] | None = None) -> None:
         """Take fields whose names are canonical; they are not copied."""
-        self._fields: dict[str, str] = {} if fields is None else fields
+        self.fields: dict[str, str] = {} if fields is None else fields
+        """The values by canonical name, to look one up at the least price; never to be changed here."""
         self._lines: dict[str, list[str]] = {}  # of the fields that have several
+
+    @classmethod
+    def of(cls, headers: HTTPHeaders) -> "Headers":
+        """Return `headers` themselves, or a copy of those that are Tornado's."""
+        if isinstance(headers, cls):
+            return headers
+        copied = cls()
+        for name, value in headers.get_all():
+            copied.add(name, value)
+        return copied
 
     def add(self, name: str, value: str, *, _chars_are_bytes: bool = True) -> None:
         """See HTTPHeaders."""
@@ -42,59 +56,65 @@ class Headers(HTTPHeaders):
 
     def add_canonical(self, name: str, value: str) -> None:
         """Add a line to the field of this name, which is canonical."""
-        before = self._fields.get(name)
+        before = self.fields.get(name)
         if before is None:
-            self._fields[name] = value
+            self.fields[name] = value
         else:
             self._lines.setdefault(name, [before]).append(value)
-            self._fields[name] = f"{before},{value}"
+            self.fields[name] = f"{before},{value}"
 
     def get_list(self, name: str) -> list[str]:
         """See HTTPHeaders."""
         name = canonical(name)
         if name in self._lines:
             return self._lines[name]
-        value = self._fields.get(name)
+        value = self.fields.get(name)
         return [] if value is None else [value]
 
     def get_all(self) -> Iterable[tuple[str, str]]:
         """See HTTPHeaders."""
         if not self._lines:
-            return self._fields.items()
-        return ((name, line) for name in self._fields for line in self.get_list(name))
+            return self.fields.items()
+        return ((name, line) for name in self.fields for line in self.get_list(name))
 
     def copy(self) -> "Headers":
         """See HTTPHeaders."""
-        copied = Headers(self._fields.copy())
+        copied = Headers(self.fields.copy())
         copied._lines = {name: lines[:] for name, lines in self._lines.items()}
         return copied
 
     __copy__ = copy
 
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+    @overload
+    def get(self, name: str) -> str | None: ...
+
+    @overload
+    def get(self, name: str, default: str | T) -> str | T: ...
+
+    def get(self, name: str, default: T | None = None) -> str | T | None:
         """See Mapping: a name that is written as it is kept is found at once."""
-        found = self._fields.get(name)
-        return self._fields.get(canonical(name), default) if found is None else found
+        found = self.fields.get(name)
+        return self.fields.get(canonical(name), default) if found is None else found
 
     def __getitem__(self, name: str) -> str:
-        return self._fields[canonical(name)]
+        return self.fields[canonical(name)]
 
     def __setitem__(self, name: str, value: str) -> None:
         name = canonical(name)
-        self._fields[name] = value
+        self.fields[name] = value
         if self._lines:
             self._lines.pop(name, None)
 
     def __delitem__(self, name: str) -> None:
         name = canonical(name)
-        del self._fields[name]
+        del self.fields[name]
         self._lines.pop(name, None)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and canonical(name) in self._fields
+        return isinstance(name, str) and canonical(name) in self.fields
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
+        return iter(self.fields)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self.fields)

@@ -132,6 +132,10 @@ class Events:
         """Have `subscriber` called with every event of `kind` from now on."""
         self._subscribers[kind].append(subscriber)
 
+    def has_subscribers(self, kind: type) -> bool:
+        """Whether somebody wants to know of this kind of event: else none need be made."""
+        return kind in self._subscribers
+
     def publish(self, event: object) -> None:
         """Call whoever subscribed to this kind of event, in the order of their subscription."""
         for subscriber in self._subscribers.get(type(event), ()):

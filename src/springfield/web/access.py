@@ -24,9 +24,9 @@ def report(finished: RequestHandler) -> None:
             handler.size,
             request.request_time(),
             handler.trace_context,
-            scheme=request.protocol,
-            error=handler.failure,
-            client=request.remote_ip or "",
-            waited=handler.waited,
+            request.protocol,
+            handler.failure,
+            request.remote_ip or "",
+            handler.waited,
         )
     )

@@ -19,14 +19,15 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from tornado.escape import utf8
-from tornado.httputil import ResponseStartLine, format_timestamp
-from tornado.web import RequestHandler
+from tornado.httputil import HTTPServerRequest, ResponseStartLine, format_timestamp
+from tornado.web import Application, RequestHandler
 
 from springfield.headers import Headers
 
 _FIELDS = {"Server": "springfield", "X-Content-Type-Options": "nosniff"}
 """What every answer says: as little about the server as the standard allows, and no guessing of types."""
 
+_EMPTY = frozenset({204, 304})
 _OF_CONTENT = ("Content-Encoding", "Content-Language", "Content-Type")
 _TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
 _BROKEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
@@ -44,6 +45,15 @@ class Answering(RequestHandler):
     fields: Headers
     content: list[bytes]
     """What was not flushed yet."""
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **kwargs: Any) -> None:
+        # What RequestHandler itself sets up is for templates, and for an answer of its own.
+        self.application = application
+        self.request = request
+        self.clear()
+        connection: Any = request.connection
+        connection.set_close_callback(self.on_connection_close)
+        self.initialize(**kwargs)
 
     def clear(self) -> None:
         """See RequestHandler."""
@@ -114,7 +124,7 @@ class Answering(RequestHandler):
 
     def compute_etag(self) -> str | None:
         """See RequestHandler."""
-        return f'"{hashlib.sha1(b"".join(self.content), usedforsecurity=False).hexdigest()}"'
+        return entity_tag_of(b"".join(self.content))
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """See RequestHandler; an answer that has begun is cut, so that it is not taken for whole."""
@@ -138,23 +148,29 @@ class Answering(RequestHandler):
         self.on_finish()
 
     def _settle_content(self) -> None:
-        fields = self.fields
+        fields = self.fields.fields
         if self.status == HTTPStatus.OK and "Etag" not in fields:
             self._tag_content()
-        if self.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+        if self.status in _EMPTY:
             for name in _OF_CONTENT:
-                fields.pop(name, None)
+                self.fields.pop(name, None)
         elif "Content-Length" not in fields:
-            fields["Content-Length"] = str(sum(map(len, self.content)))
+            self.fields["Content-Length"] = str(sum(map(len, self.content)))
 
     def _tag_content(self) -> None:
         if self.request.method not in {"GET", "HEAD"} or not (tag := self.compute_etag()):
             return
         self.fields["Etag"] = tag
-        wanted = _TAG.findall(self.request.headers.get("If-None-Match", ""))
+        given = self.request.headers.get("If-None-Match")
+        wanted = _TAG.findall(given) if given else ()
         if wanted and (wanted[0] == "*" or tag in (each.removeprefix("W/") for each in wanted)):
             self.content = []
             self.status = HTTPStatus.NOT_MODIFIED
+
+
+def entity_tag_of(content: bytes) -> str:
+    """Return the entity tag of an answer that has none of its own, with quotes, as Tornado makes it."""
+    return f'"{hashlib.sha1(content, usedforsecurity=False).hexdigest()}"'
 
 
 def http_date() -> str:
@@ -173,6 +189,6 @@ def _start_line(status: int) -> ResponseStartLine:
 
 
 def _check_fields(fields: Headers) -> None:
-    values = "".join([value for _, value in fields.get_all()])
+    values = "".join(fields.fields.values())
     if not (values.isascii() and values.isprintable()) and _BROKEN.search(values):
         raise ValueError("A header field of the answer has characters that cannot be sent.")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from tornado.httputil import HTTPHeaders
 
 from springfield.errors import InvalidParameter
-from springfield.model import ANY_TAG, Precondition
+from springfield.model import ANY_TAG, UNCONDITIONAL, Precondition
 from springfield.web.fields import preferences_of
 from springfield.web.problems import HTTPRefusal
 
@@ -28,6 +28,8 @@ _SECONDS = re.compile(r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}", re.ASCII)
 
 def precondition_of(headers: HTTPHeaders) -> Precondition:
     """Read If-Match and If-None-Match (RFC 9110, sections 13.1.1 and 13.1.2)."""
+    if "If-Match" not in headers and "If-None-Match" not in headers:
+        return UNCONDITIONAL
     match, none_match = (_tags(headers, field) for field in ("If-Match", "If-None-Match"))
     return Precondition(
         # If-Match compares strongly: a weak tag equals nothing.

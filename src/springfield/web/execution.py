@@ -27,6 +27,7 @@ from tornado.httputil import (
 )
 from tornado.web import Finish, HTTPError
 
+from springfield.headers import Headers
 from springfield.web.request import Request
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Execution(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         """Make the handler and let it prepare; raises HTTPInputError for a head that means nothing."""
         assert isinstance(start_line, RequestStartLine)
-        request = Request(start_line, headers, self._connection)
+        request = Request(start_line, Headers.of(headers), self._connection)
         handler_class, arguments, names = self._application.target_of(request.path)
         self._handler = handler = handler_class(self._application, request, **arguments)
         handler.path_args = list(names)

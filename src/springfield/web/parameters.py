@@ -17,6 +17,8 @@ def parameter(request: HTTPServerRequest, name: str) -> str | None:
 
     So it does for a query with a broken escape, which Tornado would take as it is.
     """
+    if not request.query:
+        return None
     values = request.query_arguments.get(name, [])
     if values and BROKEN_ESCAPE.search(request.query):
         raise InvalidParameter("The query has a % without two hexadecimal digits.")

@@ -13,12 +13,13 @@ from tornado.escape import parse_qs_bytes
 from tornado.httputil import (
     HTTPConnection,
     HTTPFile,
-    HTTPHeaders,
     HTTPInputError,
     HTTPServerRequest,
     RequestStartLine,
     split_host_and_port,
 )
+
+from springfield.headers import Headers
 
 PARAMETERS_LIMIT = 1000
 """Parameters of a query."""
@@ -30,8 +31,10 @@ _HOST = re.compile(r"(?:[\[\]:A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*(?::[0-9
 class Request(HTTPServerRequest):
     """A request whose head has come; its body is streamed to the handler."""
 
+    headers: Headers
+
     def __init__(
-        self, start_line: RequestStartLine, headers: HTTPHeaders, connection: HTTPConnection
+        self, start_line: RequestStartLine, headers: Headers, connection: HTTPConnection
     ) -> None:
         """Raise HTTPInputError for a Host that is none or is missing, and for too long a query."""
         self.method, self.uri, self.version = start_line
@@ -41,7 +44,7 @@ class Request(HTTPServerRequest):
         context = getattr(connection, "context", None)  # Tornado's name for who is at the other end
         self.remote_ip = getattr(context, "remote_ip", None)
         self.protocol = getattr(context, "protocol", "http")
-        host = headers.get("Host")
+        host = headers.fields.get("Host")
         if host is None:
             if self.version != "HTTP/1.0":
                 raise HTTPInputError("Missing Host header")

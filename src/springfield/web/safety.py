@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from tornado.httputil import HTTPServerRequest
@@ -59,6 +60,7 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
+@lru_cache(64)
 def _is_loopback_host(host: str) -> bool:
     found = _HOST.fullmatch(host)
     return found is not None and is_loopback_name(found[1] or found[2])

@@ -24,8 +24,9 @@ class Traffic:
 
     def begin(self) -> None:
         """Take note of a request."""
+        if not self.in_flight:
+            self._quiet.clear()
         self.in_flight += 1
-        self._quiet.clear()
 
     def end(self) -> None:
         """Take note that a request's answer was sent, or that its client is gone."""

@@ -22,6 +22,7 @@ from springfield.web.answering import Answering
 from springfield.web.conditions import deadline_of
 from springfield.web.parameters import BROKEN_ESCAPE
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
+from springfield.web.request import Request
 from springfield.web.safety import READS, Safety
 from springfield.web.traffic import Traffic
 
@@ -57,6 +58,7 @@ class Handler(Answering):
     is_abandoned = False
     """Whether the client went away before it had its answer."""
 
+    request: Request
     _received = 0
     _in_flight = False
     _trace: TraceContext | None = None
@@ -76,13 +78,12 @@ class Handler(Answering):
 
     def prepare(self) -> Awaitable[None] | None:
         """Refuse what can be refused before the body is read."""
-        del self.ui  # for templates, of which there are none; ten thousand requests may wait
         self._in_flight = True
         self.traffic.begin()
-        current.set(self.trace_context)
-        self.events.publish(
-            RequestStarted(self.request.method or "", self.route, self.trace_context)
-        )
+        trace = self.trace_context
+        current.set(trace)
+        if self.events.has_subscribers(RequestStarted):
+            self.events.publish(RequestStarted(self.request.method or "", self.route, trace))
         try:
             self._check()
         except (HTTPRefusal, SpringfieldError) as error:
@@ -109,14 +110,11 @@ class Handler(Answering):
             raise HTTPRefusal(
                 "bad-request", "The path has bytes that are not ASCII; percent-encode them."
             )
-        if BROKEN_ESCAPE.search(self.request.path):
+        if "%" in self.request.path and BROKEN_ESCAPE.search(self.request.path):
             raise HTTPRefusal("bad-request", "The path has a % without two hexadecimal digits.")
         self.check_method()
-        seconds = deadline_of(
-            self.request.headers, self.settings.get("request_timeout_limit", 300.0)
-        )
-        if seconds is not None:
-            deadline.set(asyncio.get_running_loop().time() + seconds)
+        if "X-Request-Timeout" in self.request.headers.fields:
+            self._set_deadline()
         self.check_request()
         if self._declared > self._limit:
             raise too_large(self._limit)
@@ -126,6 +124,12 @@ class Handler(Answering):
                     "read-only", "The service was started read-only.", {"Allow": self.allowed}
                 )
             self.check_write()
+
+    def _set_deadline(self) -> None:
+        limit = self.settings.get("request_timeout_limit", 300.0)
+        seconds = deadline_of(self.request.headers, limit)
+        if seconds is not None:
+            deadline.set(asyncio.get_running_loop().time() + seconds)
 
     def check_method(self) -> None:
         """Refuse a method that the resource does not have."""
@@ -140,7 +144,7 @@ class Handler(Answering):
     @property
     def _declared(self) -> int:
         """Bytes of the body, where the client says it."""
-        length = self.request.headers.get("Content-Length", "")
+        length = self.request.headers.fields.get("Content-Length", "")
         return int(length) if length.isdecimal() else 0
 
     @property
@@ -228,14 +232,15 @@ class Handler(Answering):
     @property
     def trace_context(self) -> TraceContext:
         """The ids under which logs and traces speak of this request."""
-        if self._trace is None:
-            headers = self.request.headers
-            self._trace = trace_context_of(
-                headers.get("Traceparent", ""),
-                headers.get("Tracestate", ""),
+        trace = self._trace
+        if trace is None:
+            fields = self.request.headers.fields
+            trace = self._trace = trace_context_of(
+                fields.get("Traceparent", ""),
+                fields.get("Tracestate", ""),
                 self.settings["sampler"],
             )
-        return self._trace
+        return trace
 
     # Errors.
 

@@ -71,9 +71,10 @@ class ItemHandler(Handler):
         condition = precondition_of(self.request.headers)
         changes = self.collection.watch.changes
         item = await self.collection.get(name)
-        if not condition.matches(item.entity_tag):
+        tag = item.entity_tag
+        if not condition.matches(tag):
             raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
-        seconds = self._seconds_to_wait() if condition.excludes(item.entity_tag) else 0
+        seconds = self._seconds_to_wait() if condition.excludes(tag) else 0
         if seconds:
             # Ten thousand may wait: it is awaited right here, as each coroutine has its price, and
             # nobody holds the content that the client has, nor header fields that are set anew.
@@ -84,6 +85,7 @@ class ItemHandler(Handler):
             try:
                 found = await self.collection.wait(name, condition, seconds, changes)
                 item = await self.collection.served(name, found)
+                tag = item.entity_tag
             except Unchanged:
                 pass
             finally:
@@ -92,8 +94,8 @@ class ItemHandler(Handler):
             self.clear()  # Date is of the answer, and perhaps the service stops
             if seconds >= 1:  # RFC 7240, section 4.3: whole seconds; none is no wait
                 self.set_header("Preference-Applied", f"wait={int(seconds)}")
-        self._describe(item)
-        if condition.excludes(item.entity_tag):
+        self._describe(item, tag)
+        if condition.excludes(tag):
             self.set_status(304)
             return
         self.set_header("Content-Type", MEDIA_TYPES[self.collection.kind])
@@ -129,9 +131,9 @@ class ItemHandler(Handler):
             return 0
         return seconds
 
-    def _describe(self, item: Item) -> None:
+    def _describe(self, item: Item, tag: str) -> None:
         self.set_header("Vary", "Accept")
-        self.set_header("Etag", f'"{item.entity_tag}"')
+        self.set_header("Etag", f'"{tag}"')
         self.set_header("Cache-Control", "no-cache")
         # RFC 8594; the item ends within the second before
         if item.expires_at is not None and item.expires_at <= LAST_DATE:
