@@ -74,11 +74,13 @@ class Connection(asyncio.BufferedProtocol, Closable):
     def end(self) -> None:
         """See Closable: what was written has the time that `outflow` gives it."""
         self._deadline = inf
+        self.outflow.leave()
         self._transport.close()
 
     def cut(self) -> None:
         """See Closable."""
         self._deadline = inf
+        self.outflow.leave()
         self._transport.abort()
 
     def _set_deadline(self, seconds: float) -> None:

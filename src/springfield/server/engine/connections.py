@@ -10,6 +10,7 @@ from collections.abc import Callable
 from tornado.httputil import HTTPServerConnectionDelegate
 
 from springfield.observability.events import RequestFinished
+from springfield.server.engine.departures import Departures
 from springfield.server.limits import Limits
 
 READ_SIZE = 64 * 1024
@@ -57,6 +58,7 @@ class Connections:
         """Whether answers say `Connection: close`."""
         self.inbox = memoryview(bytearray(READ_SIZE))
         """Where every connection reads into: each takes its bytes out before another one reads."""
+        self.departures = Departures()
         self._open: set[Closable] = set()
         self._emptied = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None

@@ -39,6 +39,7 @@ class Lingering(Connection):
         self._left -= discarded
         self._set_deadline(self._limits.linger_timeout)
         self._connections.add(self)
+        self.outflow.leave()
         if self._transport.can_write_eof():  # with TLS there is no such thing
             self._transport.write_eof()
         self._transport.resume_reading()

@@ -1,7 +1,8 @@
 """In charge of what was written and the client has not taken yet.
 
 A write resolves when the kernel has taken all of it, as far as the event loop can tell, so that
-nobody produces faster than a client reads.
+nobody produces faster than a client reads. A small one waits for the end of the turn (`departures.py`),
+and nobody waits for it.
 """
 
 import asyncio
@@ -12,8 +13,12 @@ from termios import TIOCOUTQ
 
 from tornado.iostream import StreamClosedError
 
+from springfield.server.engine.departures import Departures
+
 TURN = 256 * 1024
 """Bytes that one connection may write before the others have a turn."""
+GATHERED = 16 * 1024
+"""Bytes up to which a write may wait for the end of the turn."""
 WRITE_COST = 1024
 """What a write counts beside its bytes."""
 
@@ -22,9 +27,11 @@ class Outflow:
     """The way out of one connection."""
 
     __slots__ = (
+        "_departures",
         "_drained",
         "_is_lost",
         "_loop",
+        "_pending",
         "_taken",
         "_timeout",
         "_transport",
@@ -34,9 +41,13 @@ class Outflow:
         "is_paused",
     )
 
-    def __init__(self, transport: asyncio.Transport, timeout: float) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, timeout: float, departures: Departures
+    ) -> None:
         self._transport = transport
         self._timeout = timeout
+        self._departures = departures
+        self._pending = b""  # until the end of the turn
         self._loop = asyncio.get_running_loop()
         self._drained: asyncio.Future[None] | None = None
         self._written = 0
@@ -60,19 +71,29 @@ class Outflow:
         """Write; the future resolves when it was taken, with StreamClosedError if it never will."""
         if self._is_lost or self._transport.is_closing():  # closing: the loop has yet to tell us
             return self.failed()
-        self._written += len(data)
-        self._transport.write(data)
+        size = len(data)
+        self._written += size
+        if self._pending:
+            self._pending += data
+            if len(self._pending) > GATHERED:
+                self.leave()
+        elif size <= GATHERED and not self.is_paused and self._departures.are_gathered():
+            self._pending = data
+            self._departures.add(self)
+        else:
+            self._transport.write(data)
         if not self.is_paused:
-            self._unshared += len(data) + WRITE_COST
-            return self._succeeded() if self._unshared < TURN else self._next_turn()
+            self._unshared += size + WRITE_COST
+            return self._departures.done if self._unshared < TURN else self._next_turn()
         if self._drained is None or self._drained.done():  # whoever waited may have been cancelled
             self._drained = self._loop.create_future()
         return self._drained
 
-    def _succeeded(self) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
-        future.set_result(None)
-        return future
+    def leave(self) -> None:
+        """Hand what waits for the end of the turn to the kernel."""
+        pending, self._pending = self._pending, b""
+        if pending and not self._transport.is_closing():
+            self._transport.write(pending)
 
     def _next_turn(self) -> asyncio.Future[None]:
         # Who awaits a future that is done gives nobody else a turn: a fast client, or one that is

@@ -62,7 +62,9 @@ class WireProtocol(Connection):
         self._transport = cast("asyncio.Transport", transport)
         self.context = Peer(transport)
         self.inflow = Inflow(self._transport)
-        self.outflow = Outflow(self._transport, self._limits.write_timeout)
+        self.outflow = Outflow(
+            self._transport, self._limits.write_timeout, self._connections.departures
+        )
         self._set_deadline(self._limits.idle_timeout)
         self._connections.add(self)
         self.outflow.begin()
@@ -75,6 +77,7 @@ class WireProtocol(Connection):
     def eof_received(self) -> bool:
         """Keep the way out open while something is to be answered: the client may still listen."""
         self.inflow.is_at_end = True
+        self.outflow.leave()  # or it would come too late where the loop closes
         if self._is_closing or self.context.protocol == "https":  # TLS has no half-closed state
             return False
         exchange = self._exchange
