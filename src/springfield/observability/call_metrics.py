@@ -4,7 +4,7 @@ Their labels are resources, products, operations and error codes: all of the cod
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -16,6 +16,7 @@ from springfield.observability.events import (
     StoreCallFinished,
     UpstreamCallFinished,
 )
+from springfield.observability.tallies import Distribution, Distributions
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -31,19 +32,19 @@ def _count_store_calls(
     registry: CollectorRegistry, events: Events, seconds: Sequence[float]
 ) -> None:
     labels = ("resource", "product", "operation")
-    durations = Histogram(
+    durations = Distributions(
         "springfield_store_call_duration_seconds",
         "Seconds that an attempt to call a store took.",
         labels,
-        buckets=seconds,
-        registry=registry,
+        seconds,
+        registry,
     )
-    batches = Histogram(
+    batches = Distributions(
         "springfield_store_call_batch_size",
         "Names that a call to a store was about.",
         labels,
-        buckets=BATCHES,
-        registry=registry,
+        BATCHES,
+        registry,
     )
     errors = Counter(
         "springfield_store_call_errors",
@@ -51,16 +52,15 @@ def _count_store_calls(
         (*labels, "error"),
         registry=registry,
     )
-    known: dict[tuple[str, str, str], tuple[Callable[[float], None], Callable[[float], None]]] = {}
+    known: dict[tuple[str, str, str], tuple[Distribution, Distribution]] = {}
 
     def count(event: StoreCallFinished) -> None:
         key = event.resource, event.product, event.operation
         series = known.get(key)
         if series is None:
-            series = durations.labels(*key).observe, batches.labels(*key).observe
-            known[key] = series
-        series[0](event.seconds)
-        series[1](event.names)
+            series = known[key] = durations.of(*key), batches.of(*key)
+        series[0].add(event.seconds)
+        series[1].add(event.names)
         if event.error is not None:
             errors.labels(*key, _code_of(event.error)).inc()
 

@@ -1,14 +1,14 @@
 """In charge of the metrics: what is counted of events, and under which names Prometheus finds it.
 
 Contract
-    A request costs a few microseconds on the loop: the series of a route, method and status is looked
+    A request costs about a microsecond on the loop: the series of a route, method and status is looked
     up once and kept. Labels come from the code or the settings alone, so that no request can add
     series: routes are templates, and a method beyond the known ones is OTHER.
 
 Threads
     Events are counted on the loop (LoopBlocked on the watchdog's thread), and `render` runs on the
-    admin listener's. Counters and histograms have locks of their own; gauges are read as `gauges.py`
-    says.
+    admin listener's. Counters and histograms have locks of their own; tallies and gauges are read as
+    `tallies.py` and `gauges.py` say.
 
 Rejected
     The library's global registry: two services in one process (as in tests) would share it. Its
@@ -41,6 +41,7 @@ from springfield.observability.events import (
 )
 from springfield.observability.gauges import Gauges, Read
 from springfield.observability.logs import lines_dropped
+from springfield.observability.tallies import Count, Counts, Distribution, Distributions
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -118,17 +119,20 @@ class Metrics:
             self.gauges.add(f"springfield_bulkhead_{name}", text, read, dependency=dependency)
 
     def _count_requests(self, events: Events) -> None:
-        requests = self._counter(
-            "http_requests", "Requests that were answered.", "method", "route", "status"
+        requests = Counts(
+            "springfield_http_requests",
+            "Requests that were answered.",
+            ("method", "route", "status"),
+            self.registry,
         )
-        durations = self._histogram(
-            "http_request_duration_seconds",
+        durations = Distributions(
+            "springfield_http_request_duration_seconds",
             "Seconds that a request took, without what it wished to wait for a change.",
+            ("method", "route"),
             SECONDS,
-            "method",
-            "route",
+            self.registry,
         )
-        known: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
+        known: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
 
         def count(event: RequestFinished) -> None:
             method = event.method if event.method in METHODS else "OTHER"
@@ -136,11 +140,11 @@ class Metrics:
             series = known.get(key)
             if series is None:
                 series = known[key] = (
-                    requests.labels(method, event.route, str(event.status)).inc,
-                    durations.labels(method, event.route).observe,
+                    requests.of(method, event.route, str(event.status)),
+                    durations.of(method, event.route),
                 )
-            series[0]()
-            series[1](event.seconds - event.waited)
+            series[0].value += 1
+            series[1].add(event.seconds - event.waited)
 
         events.subscribe(RequestFinished, count)
 
