@@ -71,6 +71,10 @@ class Headers(HTTPHeaders):
         value = self.fields.get(name)
         return [] if value is None else [value]
 
+    def count(self, name: str) -> int:
+        """Return how many lines the field of this name, which is canonical, has."""
+        return len(self._lines[name]) if name in self._lines else int(name in self.fields)
+
     def get_all(self) -> Iterable[tuple[str, str]]:
         """See HTTPHeaders."""
         if not self._lines:

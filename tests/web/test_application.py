@@ -13,8 +13,7 @@ from tornado.web import Finish
 from springfield.observability.events import Events, RequestFinished
 from springfield.server.engines import EngineName, make_engine
 from springfield.server.limits import Limits
-from springfield.web.access import report
-from springfield.web.application import Route, RoutedApplication
+from springfield.web.application import Route, RoutedApplication, Shared
 from springfield.web.handlers.base import Handler, NotFoundHandler
 from springfield.web.safety import Safety
 from springfield.web.traffic import Traffic
@@ -94,11 +93,7 @@ async def served(engine: EngineName) -> AsyncIterator[tuple[str, list[RequestFin
     application = RoutedApplication(
         ROUTES,
         Route("(none)", NotFoundHandler),
-        log_function=report,
-        safety=Safety(loopback_only=True, read_only=False),
-        traffic=Traffic(),
-        events=events,
-        sampler=None,
+        Shared(Safety(loopback_only=True, read_only=False), Traffic(), events),
     )
     server = make_engine(engine, application, Limits())
     listener, port = bind_unused_port()

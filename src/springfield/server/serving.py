@@ -158,8 +158,8 @@ def tunables(
     """Return who takes new values of settings, by the setting's name."""
     return {
         **service.tunables,
-        "wait_limit": partial(app.settings.__setitem__, "wait_limit"),
-        "request_timeout_limit": partial(app.settings.__setitem__, "request_timeout_limit"),
+        "wait_limit": partial(setattr, app.shared, "wait_limit"),
+        "request_timeout_limit": partial(setattr, app.shared, "request_timeout_limit"),
         "max_requests": partial(setattr, admission, "limit"),
         "slow_request": partial(setattr, telemetry.thresholds, "slow_request"),
     }

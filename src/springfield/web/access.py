@@ -12,10 +12,10 @@ CLIENT_CLOSED_REQUEST = 499
 
 
 def report(finished: RequestHandler) -> None:
-    """Publish what is to be told of a request: Tornado's `log_function`."""
+    """Publish what is to be told of a request: Tornado's `log_request`."""
     handler = cast("Handler", finished)
     request = handler.request
-    handler.events.publish(
+    handler.shared.events.publish(
         RequestFinished(
             request.method or "",
             handler.route,

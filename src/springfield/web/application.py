@@ -6,10 +6,15 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 
+from springfield.observability.events import Events
+from springfield.observability.trace_context import Sampler
+from springfield.web.access import report
 from springfield.web.execution import Execution
 from springfield.web.handlers.base import Handler
+from springfield.web.safety import Safety
+from springfield.web.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,21 @@ class Route:
     """The template that its requests are told under, where it is another's second URL."""
 
 
+@dataclass(slots=True)
+class Shared:
+    """What all requests of an application share."""
+
+    safety: Safety
+    traffic: Traffic
+    events: Events
+    sampler: Sampler | None = None
+    """Decides which requests are traced, when traces are on."""
+    wait_limit: int = 0
+    """Seconds that a GET may wait for a change. May be changed at any time, as what follows."""
+    request_timeout_limit: float = 300.0
+    """Seconds: the longest deadline that a client can set."""
+
+
 class RoutedApplication(Application):
     """A Tornado application whose routes are looked up: what it costs does not grow with their number.
 
@@ -33,9 +53,10 @@ class RoutedApplication(Application):
     to the last of twelve, where two dictionaries take half of one.
     """
 
-    def __init__(self, routes: Sequence[Route], otherwise: Route, **settings: Any) -> None:
+    def __init__(self, routes: Sequence[Route], otherwise: Route, shared: Shared) -> None:
         """Take the routes, and who answers where there is none."""
-        super().__init__([], **settings)
+        super().__init__([])
+        self.shared = shared
         self._exact: dict[str, tuple[type[Handler], dict[str, Any]]] = {}
         self._named: dict[str, tuple[type[Handler], dict[str, Any]]] = {}
         self._otherwise = _target(otherwise)
@@ -52,6 +73,10 @@ class RoutedApplication(Application):
         """See HTTPServerConnectionDelegate."""
         del server_conn
         return Execution(self, request_conn)
+
+    def log_request(self, handler: RequestHandler) -> None:
+        """See Application: tell whoever wants to know that the request is over."""
+        report(handler)
 
     def target_of(self, path: str) -> tuple[type[Handler], dict[str, Any], tuple[str, ...]]:
         """Return who answers at the path, what to initialize it with, and what the path names."""

@@ -13,8 +13,7 @@ from springfield.resilience.policy import Dependency
 from springfield.resources import Collection
 from springfield.upstream.cached import Cached
 from springfield.upstream.weather import Condition
-from springfield.web.access import report
-from springfield.web.application import Route, RoutedApplication
+from springfield.web.application import Route, RoutedApplication, Shared
 from springfield.web.handlers.base import Handler, NotFoundHandler, ServerHandler
 from springfield.web.handlers.flanders import FlandersHandler
 from springfield.web.handlers.healthcheck import HealthcheckHandler
@@ -88,17 +87,15 @@ def make_app(service: Service) -> RoutedApplication:
         arguments = {"collection": items, "needs_precondition": items.resource in needing}
         handler = JSONItemHandler if items.kind is Kind.JSON else ItemHandler
         routes += _named(items, handler, arguments)
-    return RoutedApplication(
-        routes,
-        Route("(none)", NotFoundHandler),
-        log_function=report,
-        safety=service.safety,
-        traffic=service.traffic,
-        events=service.events,
-        sampler=service.sampler,
-        wait_limit=service.wait_limit,
-        request_timeout_limit=service.request_timeout_limit,
+    shared = Shared(
+        service.safety,
+        service.traffic,
+        service.events,
+        service.sampler,
+        service.wait_limit,
+        service.request_timeout_limit,
     )
+    return RoutedApplication(routes, Route("(none)", NotFoundHandler), shared)
 
 
 def _named(

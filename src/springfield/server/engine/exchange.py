@@ -17,6 +17,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from springfield.headers import Headers
 from springfield.server.engine.head import Head
 from springfield.server.engine.outflow import Outflow
 from springfield.server.peer import Peer
@@ -58,27 +59,28 @@ class Exchange(HTTPConnection):
 
     delegate: HTTPMessageDelegate
     """Until it has all of the request."""
+    is_received = False
+    """Whether the delegate has all of the request."""
+    is_begun = False
+    """Whether something of the answer was written."""
+    is_answered = False
+    """Whether all of the answer was written."""
+    is_gone = False
+    """Whether the client is gone, or was answered by the engine in the handler's stead."""
+
+    _close_callback: Callable[[], None] | None = None
+    _is_chunked = False
+    _remaining: int | None = None
+    _has_content = True
 
     def __init__(self, wire: Wire, head: Head) -> None:
         self._wire = wire
-        self._close_callback: Callable[[], None] | None = None
-        self._is_chunked = False
-        self._remaining: int | None = None
-        self._has_content = True
         self.start_line: RequestStartLine = head.start_line
         self.context = wire.context
         """Tornado's name for who sent the request: `remote_ip` and `protocol`."""
         self.is_kept_alive = head.is_kept_alive
         self.awaits_continue = head.is_expecting
         """Whether the client has not been told yet to send the body."""
-        self.is_received = False
-        """Whether the delegate has all of the request."""
-        self.is_begun = False
-        """Whether something of the answer was written."""
-        self.is_answered = False
-        """Whether all of the answer was written."""
-        self.is_gone = False
-        """Whether the client is gone, or was answered by the engine in the handler's stead."""
 
     # What a handler calls.
 
@@ -95,9 +97,10 @@ class Exchange(HTTPConnection):
         if self.is_gone:
             return self._wire.outflow.failed()
         assert isinstance(start_line, ResponseStartLine)
-        self._frame(start_line.code, headers)
-        self._connect(headers)
-        head = _rendered(start_line, headers)
+        fields = Headers.of(headers)
+        self._frame(start_line.code, fields)
+        self._connect(fields)
+        head = _rendered(start_line, fields)
         self.is_begun = True
         self.awaits_continue = False
         self._wire.answer_begun()
@@ -161,16 +164,17 @@ class Exchange(HTTPConnection):
 
     # How the answer's end is marked.
 
-    def _frame(self, code: int, headers: HTTPHeaders) -> None:
+    def _frame(self, code: int, headers: Headers) -> None:
         is_empty = code in {204, 304} or code < 200  # noqa: PLR2004 - RFC 9110, section 15
         self._has_content = not is_empty and self.start_line.method != "HEAD"
-        if "Transfer-Encoding" in headers:
+        if "Transfer-Encoding" in headers.fields:
             del headers["Transfer-Encoding"]  # ours to say
-        if "Content-Length" in headers:
+        length = headers.fields.get("Content-Length")
+        if length is not None:
             if is_empty and code != 304:  # noqa: PLR2004 - RFC 9110, section 8.6
                 del headers["Content-Length"]
             elif self._has_content:
-                self._remaining = int(headers["Content-Length"])
+                self._remaining = int(length)
         elif self._has_content:
             if self.start_line.version == "HTTP/1.0":
                 self.is_kept_alive = False  # its end is the connection's
@@ -178,12 +182,12 @@ class Exchange(HTTPConnection):
                 self._is_chunked = True
                 headers["Transfer-Encoding"] = "chunked"
 
-    def _connect(self, headers: HTTPHeaders) -> None:
+    def _connect(self, headers: Headers) -> None:
         # A client that was not told to continue may send the body all the same, or not: nobody
         # could say where its next request begins.
         if self._wire.is_last or self.awaits_continue:
             self.is_kept_alive = False
-        given = headers.get("Connection")
+        given = headers.fields.get("Connection")
         if given is not None and "close" in given.lower():
             self.is_kept_alive = False
         elif not self.is_kept_alive:
@@ -204,10 +208,9 @@ class Exchange(HTTPConnection):
         return chunk
 
 
-def _rendered(start_line: ResponseStartLine, headers: HTTPHeaders) -> bytes:
-    lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
-    lines += [f"{name}: {value}" for name, value in headers.get_all()]
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+def _rendered(start_line: ResponseStartLine, headers: Headers) -> bytes:
+    lines = [f"{name}: {value}\r\n" for name, value in headers.get_all()]
+    text = f"HTTP/1.1 {start_line.code} {start_line.reason}\r\n{''.join(lines)}\r\n"
+    if text.count("\n") != len(lines) + 2 or text.count("\r") != len(lines) + 2:
         raise ValueError("A header of the answer has a line break.")
-    return text.encode("latin-1") + b"\r\n\r\n"
+    return text.encode("latin-1")

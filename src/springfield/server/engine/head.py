@@ -4,11 +4,11 @@ llhttp has said that the head is well-formed; this says whether it is unambiguou
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tornado.httputil import HTTPHeaders, RequestStartLine
+from tornado.httputil import RequestStartLine
 
 from springfield.headers import Headers, canonical_of
 from springfield.server.engine.refusals import Refusal, is_other_version, version_not_supported
@@ -23,7 +23,7 @@ class Head:
     """The head of one request."""
 
     start_line: RequestStartLine
-    headers: HTTPHeaders
+    headers: Headers
     length: int | None
     """Bytes of the body; None when it is chunked."""
     is_kept_alive: bool
@@ -50,16 +50,22 @@ def read_head(
         raise Refusal(
             "bad-request", "The request line is not: method, space, target, space, HTTP/1.1."
         )
-    method, target, version = (part.decode("latin-1") for part in line.groups())
-    method, version = sys.intern(method), sys.intern(version)  # there are a few of each
+    raw_method, raw_target, raw_version = line.groups()
+    method, version = _word_of(raw_method), _word_of(raw_version)
+    target = raw_target.decode("latin-1")
     if len(target) > target_size:
         raise uri_too_long(target_size)
     headers = _headers(fields)
     uri, scheme = _origin_form(method, target, headers, version)
     length = _length(headers, version)
-    is_expecting = "Expect" in headers and _is_expecting(headers, version) and length != 0
+    is_expecting = "Expect" in headers.fields and _is_expecting(headers, version) and length != 0
     start_line = RequestStartLine(method, uri, version)
     return Head(start_line, headers, length, is_kept_alive, is_expecting, scheme)
+
+
+@lru_cache(64)
+def _word_of(raw: bytes) -> str:
+    return raw.decode("latin-1")  # methods and versions: there are a few of each
 
 
 def uri_too_long(limit: int) -> Refusal:
@@ -76,11 +82,11 @@ def _headers(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 
 def _origin_form(
-    method: str, target: str, headers: HTTPHeaders, version: str
+    method: str, target: str, headers: Headers, version: str
 ) -> tuple[str, str | None]:
-    hosts = headers.get_list("Host")
-    if len(hosts) > 1 or (not hosts and version != "HTTP/1.0"):
-        raise Refusal("bad-request", f"The request has {len(hosts)} Host fields; it must have one.")
+    hosts = headers.count("Host")
+    if hosts > 1 or (not hosts and version != "HTTP/1.0"):
+        raise Refusal("bad-request", f"The request has {hosts} Host fields; it must have one.")
     if method == "CONNECT":
         raise Refusal("not-implemented", "CONNECT is not implemented: this is not a proxy.")
     if target.startswith("/") or (target == "*" and method == "OPTIONS"):
@@ -95,10 +101,10 @@ def _origin_form(
     return (path or "/") + (query or ""), scheme.lower()
 
 
-def _length(headers: HTTPHeaders, version: str) -> int | None:
-    codings = headers.get("Transfer-Encoding")
+def _length(headers: Headers, version: str) -> int | None:
+    codings = headers.fields.get("Transfer-Encoding")
     if codings is None:
-        return int(headers.get("Content-Length", "0"))
+        return int(headers.fields.get("Content-Length", "0"))
     if version == "HTTP/1.0":
         raise Refusal("bad-request", "HTTP/1.0 has no Transfer-Encoding (RFC 9112, section 6.1).")
     if codings.lower() == "chunked":
@@ -110,7 +116,7 @@ def _length(headers: HTTPHeaders, version: str) -> int | None:
     raise Refusal("bad-request", "Transfer-Encoding does not end in chunked, or is malformed.")
 
 
-def _is_expecting(headers: HTTPHeaders, version: str) -> bool:
+def _is_expecting(headers: Headers, version: str) -> bool:
     if version == "HTTP/1.0":
         return False  # RFC 9110, section 10.1.1
     expectations = [each.strip(" \t") for each in headers["Expect"].lower().split(",")]

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from springfield.observability.events import Events
-from springfield.web.access import report
 from springfield.web.admin.probes import Liveness, LivezHandler, Readiness, ReadyzHandler
 from springfield.web.admin.reports import MetricsHandler, ReportHandler
 from springfield.web.admin.switches import (
@@ -14,7 +13,7 @@ from springfield.web.admin.switches import (
     Reloaded,
     ReloadHandler,
 )
-from springfield.web.application import Route, RoutedApplication
+from springfield.web.application import Route, RoutedApplication, Shared
 from springfield.web.handlers.base import NotFoundHandler
 from springfield.web.handlers.problem import ProblemHandler
 from springfield.web.safety import Safety
@@ -65,9 +64,5 @@ def admin_application(routes: list[Route], safety: Safety) -> RoutedApplication:
     return RoutedApplication(
         [*routes, Route("/problems/{code}", ProblemHandler)],
         Route("(none)", NotFoundHandler),
-        log_function=report,
-        safety=safety,
-        traffic=Traffic(),
-        events=Events(),
-        sampler=None,
+        Shared(safety, Traffic(), Events()),
     )

@@ -9,13 +9,13 @@ from asyncio import Future
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
 
 from springfield.errors import SpringfieldError, StoreError, UpstreamError
-from springfield.observability.events import Events, RequestStarted
-from springfield.observability.trace_context import TraceContext, current, trace_context_of
+from springfield.observability.events import RequestStarted
+from springfield.observability.trace_context import current, trace_context_of
 from springfield.resilience.deadline import deadline
 from springfield.resources import too_large
 from springfield.web.answering import Answering
@@ -23,8 +23,7 @@ from springfield.web.conditions import deadline_of
 from springfield.web.parameters import BROKEN_ESCAPE
 from springfield.web.problems import MEDIA_TYPE, HTTPRefusal, Problem, problem_of
 from springfield.web.request import Request
-from springfield.web.safety import READS, Safety
-from springfield.web.traffic import Traffic
+from springfield.web.safety import READS
 
 LINGER = 8 * 1024 * 1024
 """Bytes of a refused body that are still read, so that the answer reaches a client that is
@@ -34,6 +33,9 @@ STRAY_BODY_LIMIT = 64 * 1024
 """Bytes of a body where a body means nothing, as with GET: it is read away up to this size."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+if TYPE_CHECKING:
+    from springfield.web.application import RoutedApplication
 
 log = logging.getLogger("springfield.web")
 
@@ -58,11 +60,21 @@ class Handler(Answering):
     is_abandoned = False
     """Whether the client went away before it had its answer."""
 
+    application: "RoutedApplication"
     request: Request
     _received = 0
     _in_flight = False
-    _trace: TraceContext | None = None
     _refusal: Exception | None = None
+
+    def __init__(self, application: "RoutedApplication", request: Request, **kwargs: Any) -> None:
+        shared = self.shared = application.shared
+        self.traffic = shared.traffic
+        fields = request.headers.fields
+        self.trace_context = trace_context_of(
+            fields.get("Traceparent", ""), fields.get("Tracestate", ""), shared.sampler
+        )
+        """The ids under which logs and traces speak of this request."""
+        super().__init__(application, request, **kwargs)
 
     def _take_route(self, route: str) -> None:
         """Take the template of the route."""
@@ -73,7 +85,7 @@ class Handler(Answering):
     def set_default_headers(self) -> None:
         """Tell the client of its trace, where there is one."""
         # Not without: the header fields of HEAD and of GET are the same then.
-        if self.trace_context.parent_id is not None or self.settings["sampler"] is not None:
+        if self.trace_context.parent_id is not None or self.shared.sampler is not None:
             self.set_header("Traceresponse", self.trace_context.header)
 
     def prepare(self) -> Awaitable[None] | None:
@@ -82,8 +94,8 @@ class Handler(Answering):
         self.traffic.begin()
         trace = self.trace_context
         current.set(trace)
-        if self.events.has_subscribers(RequestStarted):
-            self.events.publish(RequestStarted(self.request.method or "", self.route, trace))
+        if self.shared.events.has_subscribers(RequestStarted):
+            self.shared.events.publish(RequestStarted(self.request.method or "", self.route, trace))
         try:
             self._check()
         except (HTTPRefusal, SpringfieldError) as error:
@@ -104,13 +116,13 @@ class Handler(Answering):
         return method(*names)
 
     def _check(self) -> None:
-        safety: Safety = self.settings["safety"]
-        safety.check(self.request)
-        if not self.request.path.isascii():  # RFC 3986, section 2: a URI is ASCII
+        self.shared.safety.check(self.request)
+        path = self.request.path
+        if not path.isascii():  # RFC 3986, section 2: a URI is ASCII
             raise HTTPRefusal(
                 "bad-request", "The path has bytes that are not ASCII; percent-encode them."
             )
-        if "%" in self.request.path and BROKEN_ESCAPE.search(self.request.path):
+        if "%" in path and BROKEN_ESCAPE.search(path):
             raise HTTPRefusal("bad-request", "The path has a % without two hexadecimal digits.")
         self.check_method()
         if "X-Request-Timeout" in self.request.headers.fields:
@@ -119,14 +131,14 @@ class Handler(Answering):
         if self._declared > self._limit:
             raise too_large(self._limit)
         if self.request.method not in READS:
-            if safety.read_only:
+            if self.shared.safety.read_only:
                 raise HTTPRefusal(
                     "read-only", "The service was started read-only.", {"Allow": self.allowed}
                 )
             self.check_write()
 
     def _set_deadline(self) -> None:
-        limit = self.settings.get("request_timeout_limit", 300.0)
+        limit = self.shared.request_timeout_limit
         seconds = deadline_of(self.request.headers, limit)
         if seconds is not None:
             deadline.set(asyncio.get_running_loop().time() + seconds)
@@ -155,18 +167,6 @@ class Handler(Answering):
         headers = self.request.headers
         return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
 
-    @property
-    def events(self) -> Events:
-        """Where to say what happened."""
-        events: Events = self.settings["events"]
-        return events
-
-    @property
-    def traffic(self) -> Traffic:
-        """The requests in flight of the whole service."""
-        traffic: Traffic = self.settings["traffic"]
-        return traffic
-
     def check_request(self) -> None:
         """Refuse a request of any method by its headers; raises HTTPRefusal or SpringfieldError."""
 
@@ -176,8 +176,7 @@ class Handler(Answering):
     @property
     def allowed(self) -> str:
         """The value of Allow: the methods that would be served."""
-        safety: Safety = self.settings["safety"]
-        return ", ".join(m for m in self.METHODS if m in READS or not safety.read_only)
+        return ", ".join(m for m in self.METHODS if m in READS or not self.shared.safety.read_only)
 
     def options(self, *_: str) -> None:
         """Answer with the methods of the resource (RFC 9110, section 9.3.7)."""
@@ -226,21 +225,6 @@ class Handler(Answering):
             _ = self.finish()
         else:  # the body is read away, and the connection lives on
             self.flush().add_done_callback(self._landed)
-
-    # Identities.
-
-    @property
-    def trace_context(self) -> TraceContext:
-        """The ids under which logs and traces speak of this request."""
-        trace = self._trace
-        if trace is None:
-            fields = self.request.headers.fields
-            trace = self._trace = trace_context_of(
-                fields.get("Traceparent", ""),
-                fields.get("Tracestate", ""),
-                self.settings["sampler"],
-            )
-        return trace
 
     # Errors.
 
@@ -327,9 +311,8 @@ class ServerHandler(Handler):
     @property
     def allowed(self) -> str:
         """See Handler: every method that some resource has."""
-        safety: Safety = self.settings["safety"]
         methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-        return ", ".join(m for m in methods if m in READS or not safety.read_only)
+        return ", ".join(m for m in methods if m in READS or not self.shared.safety.read_only)
 
 
 class NotFoundHandler(Handler):

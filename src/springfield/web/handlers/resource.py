@@ -124,7 +124,7 @@ class ItemHandler(Handler):
         self.set_status(204)
 
     def _seconds_to_wait(self) -> float:
-        seconds: float = seconds_to_wait(self.request.headers, self.settings["wait_limit"])
+        seconds: float = seconds_to_wait(self.request.headers, self.shared.wait_limit)
         if (left := remaining()) is not None:
             seconds = min(seconds, max(0, left - ANSWERING))
         if self.request.method == "HEAD" or not seconds or self.traffic.is_stopping:
