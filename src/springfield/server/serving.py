@@ -17,6 +17,7 @@ from springfield.observability.logs import logging_lines
 from springfield.observability.metrics import Metrics
 from springfield.observability.telemetry import Telemetry, observing
 from springfield.server.admin import admin_safety, administering
+from springfield.server.collector import collecting_seldom
 from springfield.server.engines import Engine, make_engine
 from springfield.server.hangup import on_hangup
 from springfield.server.limits import Limits
@@ -113,6 +114,7 @@ async def serve(plan: Plan, started: Callable[[], None]) -> None:
             watch_connections(telemetry.metrics, engine)
             await stack.enter_async_context(_serving(engine, plan, service, stop))
             operations.service = service
+            stack.enter_context(collecting_seldom())
             stop.has_started = True
             started()
             await stop.is_wanted.wait()

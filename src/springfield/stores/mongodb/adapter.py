@@ -100,7 +100,8 @@ class _MongoDB:
         async with self._calls.bounded():
             traits = await self._traits()
             documents = await self._raw.find(
-                {**named({"$in": list(names)}), **_alive(traits)},
+                # By the index alone: what else matches is left out below (see `named`).
+                {"name": {"$in": list(names)}, **_alive(traits)},
                 {"_id": 0, "name": 1, "content": 1, **({FIELD: 1} if traits.expires else {})},
                 batch_size=len(names) + 1,
                 **traits.compared,
