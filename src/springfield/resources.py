@@ -30,7 +30,7 @@ from springfield.model import (
     entity_tag_of,
     parse_name,
 )
-from springfield.offloading import compute
+from springfield.offloading import LARGE, compute
 from springfield.stores.store import Store
 from springfield.watching import Watch
 
@@ -78,7 +78,12 @@ class Collection:
 
     async def get(self, raw_name: str) -> Item:
         """Return the item; raise Missing, or Unreadable when it is not of this kind."""
-        return await self.served(raw_name, await self._find(parse_name(raw_name)))
+        name = parse_name(raw_name)
+        found = await self._find(name)
+        if found is not None and len(found.content) <= LARGE:
+            self._check_readable(name, found)
+            return found
+        return await self.served(name, found)
 
     async def served(self, raw_name: str, found: Item | None) -> Item:
         """Return what was found, fit to be served; raise Missing, or Unreadable."""

@@ -43,7 +43,7 @@ def check_patch_type(headers: HTTPHeaders) -> None:
 def require_acceptable(headers: HTTPHeaders, media_type: str) -> None:
     """Raise HTTPRefusal (406) when Accept excludes `media_type` (RFC 9110, section 12.5.1)."""
     accept = headers.get("Accept")
-    if accept is None or not accept.strip():
+    if accept is None or accept == "*/*" or not accept.strip():
         return
     wanted = media_type.partition(";")[0]
     kind = wanted.partition("/")[0] + "/*"

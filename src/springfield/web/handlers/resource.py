@@ -132,9 +132,10 @@ class ItemHandler(Handler):
         return seconds
 
     def _describe(self, item: Item, tag: str) -> None:
-        self.set_header("Vary", "Accept")
-        self.set_header("Etag", f'"{tag}"')
-        self.set_header("Cache-Control", "no-cache")
+        fields = self.fields.fields
+        fields["Vary"] = "Accept"
+        fields["Etag"] = f'"{tag}"'
+        fields["Cache-Control"] = "no-cache"
         # RFC 8594; the item ends within the second before
         if item.expires_at is not None and item.expires_at <= LAST_DATE:
             self.set_header("Sunset", formatdate(math.ceil(item.expires_at), usegmt=True))
