@@ -23,6 +23,7 @@ from tornado.httputil import HTTPServerRequest, ResponseStartLine, format_timest
 from tornado.web import Application, RequestHandler
 
 from springfield.headers import Headers
+from springfield.web.traffic import Traffic
 
 _FIELDS = {"Server": "springfield", "X-Content-Type-Options": "nosniff"}
 """What every answer says: as little about the server as the standard allows, and no guessing of types."""
@@ -42,6 +43,10 @@ class Answering(RequestHandler):
     """Whether all of it was written, or nothing more will be."""
 
     status = 200
+    size = 0
+    """Bytes of content that were sent."""
+    traffic: Traffic
+    """The requests in flight of the whole service."""
     fields: Headers
     content: list[bytes]
     """What was not flushed yet."""
@@ -93,12 +98,15 @@ class Answering(RequestHandler):
         del include_footers
         content = self.content
         chunk = content[0] if len(content) == 1 else b"".join(content)
+        self.content = []
         if self.request.method == "HEAD":
             chunk = b""
-        self.content = []
+        self.size += len(chunk)
         connection: Any = self.request.connection
         if self.is_begun:
             return cast("Future[None]", connection.write(chunk))
+        if self.traffic.is_draining:
+            self.fields["Connection"] = "close"  # the client is not to come back
         _check_fields(self.fields)
         self.is_begun = True
         return cast(

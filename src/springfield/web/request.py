@@ -41,9 +41,9 @@ class Request(HTTPServerRequest):
         self.headers = headers
         self.body = b""
         self.connection = connection
-        context = getattr(connection, "context", None)  # Tornado's name for who is at the other end
-        self.remote_ip = getattr(context, "remote_ip", None)
-        self.protocol = getattr(context, "protocol", "http")
+        context = connection.context  # type: ignore[attr-defined] # who is at the other end
+        self.remote_ip = context.remote_ip
+        self.protocol = context.protocol
         host = headers.fields.get("Host")
         if host is None:
             if self.version != "HTTP/1.0":

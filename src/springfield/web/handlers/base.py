@@ -51,8 +51,6 @@ class Handler(Answering):
     """Whether the answer was given while the body was still coming; the method is not called."""
     task: "asyncio.Task[None] | None" = None
     """What answers, where the method is a coroutine."""
-    size = 0
-    """Bytes of content that were answered."""
     waited = 0.0
     """Seconds that the client wished to wait for a change."""
     failure: BaseException | None = None
@@ -128,7 +126,7 @@ class Handler(Answering):
         if "X-Request-Timeout" in self.request.headers.fields:
             self._set_deadline()
         self.check_request()
-        if self._declared > self._limit:
+        if "Content-Length" in self.request.headers.fields and self._declared > self._limit:
             raise too_large(self._limit)
         if self.request.method not in READS:
             if self.shared.safety.read_only:
@@ -156,7 +154,7 @@ class Handler(Answering):
     @property
     def _declared(self) -> int:
         """Bytes of the body, where the client says it."""
-        length = self.request.headers.fields.get("Content-Length", "")
+        length = self.request.headers.get("Content-Length", "")
         return int(length) if length.isdecimal() else 0
 
     @property
@@ -268,14 +266,6 @@ class Handler(Answering):
                 log.error("defect", exc_info=(typ, value, tb))  # type: ignore[arg-type]
 
     # In flight.
-
-    def flush(self, include_footers: bool = False) -> "Future[None]":
-        """Send what was written, and count it; a client that is not to come back is told so."""
-        if self.traffic.is_draining and not self.is_begun:
-            self.set_header("Connection", "close")
-        if self.request.method != "HEAD":
-            self.size += sum(map(len, self.content))
-        return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
         """End the answer; the request is in flight until its last byte is handed to the kernel."""

@@ -38,6 +38,7 @@ class ItemHandler(Handler):
     """`/api/v1/{resource}/{name}`: the name is all of the path after the slash."""
 
     METHODS: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+    _body: bytes | bytearray = b""
 
     def initialize(self, route: str, collection: Collection, needs_precondition: bool) -> None:
         """Take the route's collection."""
@@ -45,7 +46,6 @@ class ItemHandler(Handler):
         self.collection = collection
         self.body_limit = collection.item_limit
         self._needs_precondition = needs_precondition
-        self._body = bytearray()
 
     def check_write(self) -> None:
         """See Handler: condition, lifetime and media type."""
@@ -63,7 +63,12 @@ class ItemHandler(Handler):
 
     def take(self, chunk: bytes) -> None:
         """See Handler: collect the body."""
-        self._body += chunk
+        if not self._body:
+            self._body = chunk  # all of it, mostly
+        elif isinstance(self._body, bytes):
+            self._body = bytearray(self._body + chunk)
+        else:
+            self._body += chunk
 
     async def get(self, name: str) -> None:
         """Answer with the item's content, or 304 when the client has it; wait if it wishes so."""
