@@ -161,7 +161,8 @@ class Answering(RequestHandler):
             self._tag_content()
         if self.status in _EMPTY:
             for name in _OF_CONTENT:
-                self.fields.pop(name, None)
+                if name in fields:
+                    del self.fields[name]
         elif "Content-Length" not in fields:
             self.fields["Content-Length"] = str(sum(map(len, self.content)))
 

@@ -1,5 +1,7 @@
 """In charge of which media types a write may have. The one rule for Content-Type on requests."""
 
+from functools import lru_cache
+
 from tornado.httputil import HTTPHeaders
 
 from springfield.errors import NotStorable
@@ -75,7 +77,7 @@ def _quality(parameters: list[str]) -> float:
 def refuse_encoding(headers: HTTPHeaders) -> None:
     """Raise HTTPRefusal (415) for any Content-Encoding: what is sent is what is stored."""
     encoding = headers.get("Content-Encoding", "").lower()
-    if any(coding != "identity" for coding in split(encoding, ",")):
+    if encoding and any(coding != "identity" for coding in split(encoding, ",")):
         raise _unsupported(
             f"The Content-Encoding {encoding!a} is not taken; send the body as it is."
         )
@@ -106,6 +108,7 @@ def _fits(kind: Kind, media_type: str) -> bool:
     return not is_structured and not media_type.startswith("multipart/")
 
 
+@lru_cache(256)  # clients of one kind send the same
 def _parsed(value: str) -> tuple[str, str]:
     """Return media type and charset in lower case, empty where there are none."""
     if not value.strip(" \t"):
