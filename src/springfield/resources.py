@@ -31,7 +31,7 @@ from springfield.model import (
     parse_name,
 )
 from springfield.offloading import LARGE, compute
-from springfield.stores.store import Store
+from springfield.stores.store import Store, at_once
 from springfield.watching import Watch
 
 T = TypeVar("T")
@@ -74,6 +74,7 @@ class Collection:
         self.item_limit = item_limit
         self.watch = Watch(store, tick)
         self._store = store
+        self._read_at_once = at_once(store)
         self._singular = resource.removesuffix("s")
 
     async def get(self, raw_name: str) -> Item:
@@ -84,6 +85,20 @@ class Collection:
             self._check_readable(name, found)
             return found
         return await self.served(name, found)
+
+    def get_at_once(self, raw_name: str) -> Item | None:
+        """Return the item, or raise Missing, if that takes no wait; None where `get` has to be asked."""
+        name = parse_name(raw_name)
+        found = self._read_at_once([name])
+        if found is None:
+            return None
+        item = found.get(name)
+        if item is None:
+            raise self._missing(name)
+        if not isinstance(item, Item) or len(item.content) > LARGE:
+            return None
+        self._check_readable(name, item)
+        return item
 
     async def served(self, raw_name: str, found: Item | None) -> Item:
         """Return what was found, fit to be served; raise Missing, or Unreadable."""

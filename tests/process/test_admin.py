@@ -234,7 +234,7 @@ def test_the_dump_names_a_waiting_handler_once_with_its_number(
             return [
                 [each["count"], *each["stack"]]
                 for each in admin.json("/tasks")["tasks"]["stacks"]
-                if any(place.startswith("ItemHandler.get (") for place in each["stack"])
+                if any(place.startswith("ItemHandler._get (") for place in each["stack"])
             ]
 
         wait_for(lambda: [each[0] for each in stacks()] == [3])

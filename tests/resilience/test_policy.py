@@ -397,3 +397,47 @@ async def test_other_limits_hold_from_now_on() -> None:
     await asyncio.wait(tasks)
     store = Store(Unavailable("Down."), "well")
     assert await bench.run(store.call) == "well"
+
+
+def test_a_call_that_answers_at_once_is_told_like_any_other() -> None:
+    bench = Bench()
+    assert bench.policy.run_at_once(READ, 2, lambda name: f"{name}!", "bart") == "bart!"
+    assert bench.attempts == [("read", 2, None)]
+    assert bench.policy.bulkhead.in_use == 0
+
+
+def test_a_call_that_cannot_answer_at_once_is_none_yet() -> None:
+    bench = Bench(concurrency=1)
+    assert bench.policy.run_at_once(READ, 1, lambda: None) is None
+    deadline.set(1e9)  # which only a call that is awaited keeps
+    assert bench.policy.run_at_once(READ, 1, lambda: "bart") is None
+    deadline.set(None)
+    assert bench.policy.bulkhead.enter_at_once()  # there is no place now
+    assert bench.policy.run_at_once(READ, 1, lambda: "bart") is None
+    assert bench.attempts == []
+    assert bench.policy.bulkhead.in_use == 1
+
+
+def test_a_call_that_fails_at_once_leaves_the_place_and_the_probe_to_the_next() -> None:
+    def fail() -> str:
+        raise ValueError
+
+    bench = Bench()
+    bench.open_breaker()
+    bench.policy.breaker._shut_until = 0
+    for _ in range(2):
+        with pytest.raises(ValueError):  # noqa: PT011
+            bench.policy.run_at_once(READ, 1, fail)
+        assert bench.policy.breaker.state is State.HALF_OPEN
+    assert bench.policy.run_at_once(READ, 1, lambda: "bart") == "bart"
+    assert bench.policy.breaker.state is State.CLOSED
+    assert bench.policy.bulkhead.in_use == 0
+
+
+def test_an_open_breaker_refuses_at_once() -> None:
+    bench = Bench(breaker_failures=1)
+    bench.open_breaker()
+    with pytest.raises(Unavailable) as refused:
+        bench.policy.run_at_once(READ, 1, lambda: "bart")
+    assert refused.value.retry_after
+    assert bench.policy.bulkhead.in_use == 0

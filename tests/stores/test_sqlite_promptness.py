@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from springfield.model import Kind
+from springfield.model import Kind, Name
 from springfield.stores.sqlite import promptness
 from springfield.stores.sqlite.adapter import SQLite, open_store
 from springfield.stores.sqlite.table import SMALL
@@ -22,7 +22,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SQLite]:
     async with open_store(f"sqlite://{tmp_path}/a.db", options) as opened:
         await opened.ping()
         await opened.ping()  # the first one opened the loop's connection
-        assert opened.is_prompt
+        assert opened.read_at_once([Name("a")]) is not None
         yield opened
 
 
@@ -66,13 +66,13 @@ async def test_slow_reads_leave_the_loop_and_come_back_when_the_disk_is_quick(
 ) -> None:
     await write_one(store, "lisa", b"sax")
     store._database.prompt.read(lambda _: time.sleep(2 * promptness.ALLOWANCE))
-    assert not store.is_prompt
+    assert store.read_at_once([Name("a")]) is None
     assert await threads_of_reads(store, "lisa") == [False]
-    assert not store.is_prompt, "it is too early"
+    assert store.read_at_once([Name("a")]) is None, "it is too early"
     monkeypatch.setattr(promptness, "PAUSE", 0.0)
     store._database.prompt._lose(2 * promptness.ALLOWANCE)
     store._database.prompt.probed(0.0)
-    assert store.is_prompt
+    assert store.read_at_once([Name("a")]) is not None
     assert await threads_of_reads(store, "lisa") == [True]
 
 
@@ -85,6 +85,6 @@ async def test_a_statement_that_runs_on_is_taken_off_the_loop(store: SQLite) -> 
 
 async def test_a_commit_that_hangs_sends_reads_to_the_thread(store: SQLite) -> None:
     store._database._writes.committing_since = time.monotonic() - 2 * promptness.SLOW_COMMIT
-    assert not store.is_prompt
+    assert store.read_at_once([Name("a")]) is None
     store._database._writes.committing_since = None
-    assert store.is_prompt
+    assert store.read_at_once([Name("a")]) is not None

@@ -150,6 +150,33 @@ class Policy:
         call = partial(self._call, operation, size, progress, method, args)
         return self._in_time(until, operation, progress, call)
 
+    def run_at_once(
+        self, operation: Operation, size: int, method: Callable[..., T | None], *args: Any
+    ) -> T | None:
+        """Call a `method` that answers at once, or returns None where it cannot.
+
+        Then, and where somebody waits in the queue, nothing was done or told: `run` has the next word.
+        Raises what `method` raises; `rejection` when the breaker is open.
+        """
+        if deadline.get() is not None or not self.bulkhead.enter_at_once():
+            return None
+        result = None
+        try:
+            ticket = self._admit()
+            started = time.monotonic()
+            try:
+                result = method(*args)
+            finally:
+                if result is None:
+                    self.breaker.abandon(ticket)
+        finally:
+            self.bulkhead.leave()
+        if result is None:
+            return None
+        self.breaker.succeed(ticket)
+        self._observe(operation.name, size, started, None)
+        return result
+
     async def close(self) -> None:
         """Wait for what was cancelled and has not ended; its adapter bounds it."""
         if self._late:

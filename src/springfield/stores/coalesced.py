@@ -8,7 +8,7 @@ Contract
 
 Order
     `Coalesced`, `Guarded`, adapter: a policy sees one call a wave. What reads several names at once is
-    a batch already and goes through; so does a read of a store that is Prompt at that moment.
+    a batch already and goes through; so does a read that a Prompt store answers at once.
 
 Cancellation
     Who is cancelled leaves, and disturbs nobody. A write that was sent is not cancelled.
@@ -29,7 +29,7 @@ from springfield.errors import SpringfieldError
 from springfield.model import Item, Name
 from springfield.stores.coalescing.changes import Change, Changes
 from springfield.stores.coalescing.reads import Reads
-from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, is_prompt
+from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, at_once
 
 
 class Coalesced:
@@ -38,6 +38,7 @@ class Coalesced:
     def __init__(self, store: Adapter, label: str) -> None:
         self.verbatim = store.verbatim
         self._store = store
+        self.read_at_once = at_once(store)
         self._reads = Reads(store, label)
         self._changes = Changes(store, label)
         if hasattr(store, "sweep"):
@@ -45,9 +46,10 @@ class Coalesced:
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """See Store."""
-        if len(names) == 1 and not is_prompt(self._store):
-            return await self._reads.read(names)
-        return await self._store.read(names)
+        if len(names) > 1:
+            return await self._store.read(names)
+        found = self.read_at_once(names)
+        return await self._reads.read(names) if found is None else found
 
     async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
         """See Store."""

@@ -29,7 +29,7 @@ from springfield.observability.events import Events, StoreCallFinished
 from springfield.resilience.deadline import DeadlinePassed, deadline, within
 from springfield.resilience.policy import Observer, Operation, Policy, Progress
 from springfield.stores.objects import Expected, ObjectInfo, Objects, ObjectStore, OpenObject, Part
-from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, Upkeep, is_prompt
+from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, Upkeep, at_once
 
 _READ = Operation("read")
 _WRITE = Operation("write", is_write=True)
@@ -76,14 +76,16 @@ class Guarded(_Kept):
         super().__init__(store)
         self.verbatim = store.verbatim
         self._store = store
+        self._read_at_once = at_once(store)
         self._policy = policy
         if hasattr(store, "sweep"):
             self.sweep = store.sweep
 
-    @property
-    def is_prompt(self) -> bool:
+    def read_at_once(
+        self, names: Collection[Name]
+    ) -> Mapping[Name, Item | SpringfieldError] | None:
         """See Prompt."""
-        return is_prompt(self._store)
+        return self._policy.run_at_once(_READ, len(names), self._read_at_once, names)
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """See Store."""

@@ -30,7 +30,7 @@ Rejected
     their results.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -142,18 +142,27 @@ class Expiring(Protocol):
         ...
 
 
-class Prompt(Protocol):
-    """A store that answers a read of one name sooner than a batch could be gathered."""
+ReadAtOnce = Callable[[Collection[Name]], Mapping[Name, Item | SpringfieldError] | None]
 
-    @property
-    def is_prompt(self) -> bool:
-        """Whether it would do so now; then gathering reads would only cost."""
+
+class Prompt(Protocol):
+    """A store that can answer a read sooner than a batch could be gathered, or a task begin."""
+
+    def read_at_once(
+        self, names: Collection[Name]
+    ) -> Mapping[Name, Item | SpringfieldError] | None:
+        """Return what `read` would; None, and nothing was done, where that takes a wait now."""
         ...
 
 
-def is_prompt(store: object) -> bool:
-    """Tell whether a store is Prompt, and is so now."""
-    return getattr(store, "is_prompt", False)
+def at_once(store: object) -> ReadAtOnce:
+    """Return the `read_at_once` of a store; of one that is not Prompt, what always returns None."""
+    found: ReadAtOnce = getattr(store, "read_at_once", _never)
+    return found
+
+
+def _never(names: Collection[Name]) -> None:
+    del names
 
 
 class Adapter(Store, Upkeep, Protocol):

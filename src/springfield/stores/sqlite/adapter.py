@@ -49,18 +49,19 @@ class SQLite:
         self._timeout = timeout
         self._is_ready = False
 
-    @property
-    def is_prompt(self) -> bool:
-        """See Prompt. A large value is read in the thread all the same."""
-        return self._is_ready and self._database.prompt.is_ready
+    def read_at_once(
+        self, names: Collection[Name]
+    ) -> Mapping[Name, Item | SpringfieldError] | None:
+        """See Prompt: a few names and small values cost no thread and no turn of the loop."""
+        prompt = self._database.prompt
+        if len(names) > FEW or not self._is_ready or not prompt.is_ready:
+            return None
+        return prompt.read(lambda file: self._table.read_small(file, names))
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
-        """See Store. A few names and small values cost no thread and no turn of the loop."""
-        if len(names) <= FEW and self.is_prompt:
-            found = self._database.prompt.read(lambda file: self._table.read_small(file, names))
-            if found is not None:
-                return found
-        return await self._look_up(names)
+        """See Store. At once, if that can be."""
+        found = self.read_at_once(names)
+        return await self._look_up(names) if found is None else found
 
     async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
         """See Store. Shares its transaction and its fsync with what comes at the same time."""

@@ -3,13 +3,14 @@
 import json
 import math
 import time
+from collections.abc import Awaitable
 from email.utils import formatdate
 from urllib.parse import urlencode
 
 from springfield.content import MEDIA_TYPES
 from springfield.errors import InvalidParameter, PreconditionFailed
 from springfield.headers import Headers
-from springfield.model import Item, Kind
+from springfield.model import Item, Kind, Precondition
 from springfield.object_resources import ObjectCollection
 from springfield.resilience.deadline import remaining
 from springfield.resources import PAGE_DEFAULT, Collection
@@ -70,10 +71,17 @@ class ItemHandler(Handler):
         else:
             self._body += chunk
 
-    async def get(self, name: str) -> None:
+    def get(self, name: str) -> Awaitable[None] | None:
         """Answer with the item's content, or 304 when the client has it; wait if it wishes so."""
         require_acceptable(self.request.headers, MEDIA_TYPES[self.collection.kind])
         condition = precondition_of(self.request.headers)
+        item = self.collection.get_at_once(name) if condition.is_absent else None
+        if item is None:
+            return self._get(name, condition)
+        self._send(item, item.entity_tag)
+        return None
+
+    async def _get(self, name: str, condition: Precondition) -> None:
         changes = self.collection.watch.changes
         item = await self.collection.get(name)
         tag = item.entity_tag
@@ -99,12 +107,11 @@ class ItemHandler(Handler):
             self.clear()  # Date is of the answer, and perhaps the service stops
             if seconds >= 1:  # RFC 7240, section 4.3: whole seconds; none is no wait
                 self.set_header("Preference-Applied", f"wait={int(seconds)}")
-        self._describe(item, tag)
         if condition.excludes(tag):
+            self._describe(item, tag)
             self.set_status(304)
-            return
-        self.set_header("Content-Type", MEDIA_TYPES[self.collection.kind])
-        self.write(item.content)
+        else:
+            self._send(item, tag)
 
     head = get
 
@@ -135,6 +142,11 @@ class ItemHandler(Handler):
         if self.request.method == "HEAD" or not seconds or self.traffic.is_stopping:
             return 0
         return seconds
+
+    def _send(self, item: Item, tag: str) -> None:
+        self._describe(item, tag)
+        self.set_header("Content-Type", MEDIA_TYPES[self.collection.kind])
+        self.write(item.content)
 
     def _describe(self, item: Item, tag: str) -> None:
         fields = self.fields.fields
