@@ -119,12 +119,12 @@ class TestS3(StoreContract):
         return place_of_s3(broken.open_store, seaweed)
 
 
-def place_of_s3(opened: OpenStore, seaweed: S3Server) -> Place:
+def place_of_s3(opened: OpenStore, seaweed: S3Server, query: str = "") -> Place:
     return Place(
         opened,
-        url=f"s3://{seaweed.bucket}/{uuid4().hex}/",
-        down_url="s3://down-bucket/",
-        silent_url="s3://silent-bucket/",
+        url=f"s3://{seaweed.bucket}/{uuid4().hex}/{query}",
+        down_url=f"s3://down-bucket/{query}",
+        silent_url=f"s3://silent-bucket/{query}",
         timeout=4.0,  # who loses a race on SeaweedFS sometimes waits for seconds
         refused_names=FOLDED | TOO_LONG,
         expires=False,

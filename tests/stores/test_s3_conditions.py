@@ -181,7 +181,7 @@ async def test_an_endpoint_is_tried_once_and_nothing_is_left_of_it(seaweed: S3Se
     client = seaweed.client()
     sent: list[str] = []
     options = StoreOptions("things", Kind.TEXT, timeout=4, pool_size=8)
-    async with open_store(f"s3://{seaweed.bucket}/{prefix}/", options) as store:
+    async with open_store(f"s3://{seaweed.bucket}/{prefix}/?client=boto3", options) as store:
         events = store._bucket.client.meta.events
         events.register("before-call.s3.*", lambda model, **_: sent.append(model.name))
         names = [Name(f"n{number}") for number in range(8)]

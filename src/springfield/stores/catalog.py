@@ -55,6 +55,8 @@ def place_of(url: str, resource: str) -> str:
         host = (parts.hostname or "").replace("localhost", "127.0.0.1")
         database = parts.path.strip("/") or "0"
         return f"redis {host} {parts.port or 6379} {database} {ours.get('prefix', '')}"
+    if scheme == "s3":  # what reads it makes no other place of it
+        url, _ = take_parameters(url, {"client"})
     by_resource = {"sqlite", "mongodb", "mongodb+srv", "mysql"}
     own_name = not re.search(r"[?&](table|collection)=", url)
     return f"{url} {resource}" if scheme in by_resource and own_name else url

@@ -17,7 +17,10 @@ from springfield.model import Name
 from springfield.stores.store import Upkeep
 
 CHUNK = 256 * 1024
-"""Bytes handed on at a time, both ways."""
+"""Bytes handed on at a time, both ways, where nothing speaks for more."""
+
+LARGEST_CHUNK = 1024 * 1024
+"""The most bytes that a reader is given at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class OpenObject:
-    """An object being read: its facts, and its bytes (or its part's) in chunks of `CHUNK`."""
+    """An object being read: its facts, and its bytes (or its part's) in chunks of up to 1 MiB."""
 
     info: ObjectInfo
     chunks: AsyncIterator[bytes]

@@ -13,6 +13,11 @@ class Places:
         self.waiting = 0
         self._free = asyncio.Semaphore(size)
 
+    @property
+    def are_taken(self) -> bool:
+        """Whether who asks now has to wait."""
+        return self._free.locked()
+
     async def take(self) -> None:
         """Take a place, as soon as there is one."""
         self.waiting += 1

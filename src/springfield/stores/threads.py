@@ -38,7 +38,8 @@ class Threads:
     def __init__(self, size: int, name: str) -> None:
         self.size = size
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
-        self._places = Places(size)
+        self.places = Places(size)
+        """May also be taken for calls of the same store that need no thread."""
         self._started = 0
         self._running: set[asyncio.Future[Any]] = set()
 
@@ -51,9 +52,9 @@ class Threads:
         running: asyncio.Future[T] | None = None
         try:
             async with asyncio.timeout(seconds):
-                await self._places.take()
+                await self.places.take()
                 running = self._start(call)
-                running.add_done_callback(lambda _: self._places.give_back())
+                running.add_done_callback(lambda _: self.places.give_back())
                 return await asyncio.shield(running)
         except TimeoutError:
             if running is None:
@@ -62,8 +63,10 @@ class Threads:
 
     def status(self) -> PoolStatus:
         """See Pooled. Threads that were started stay."""
-        places = self._places
-        return PoolStatus(self.size, self._started, places.in_use, places.waiting)
+        places = self.places
+        return PoolStatus(
+            self.size, max(self._started, places.in_use), places.in_use, places.waiting
+        )
 
     async def clean_up(self, call: Callable[[], None], patience: float) -> None:
         """Run `call`, which must not raise, to its end, whatever becomes of the caller.

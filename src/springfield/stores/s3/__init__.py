@@ -1,1 +1,1 @@
-"""Keeps items in S3, through boto3 in threads. Start at `adapter.py`."""
+"""Keeps items in S3: read through obstore, everything else through boto3. Start at `adapter.py`."""

@@ -19,7 +19,6 @@ from springfield.errors import (
     OutcomeUnknown,
     SpringfieldError,
     Unavailable,
-    Unreadable,
 )
 from springfield.model import Item, Name
 from springfield.stores.s3.client import Bucket, open_bucket
@@ -31,6 +30,7 @@ from springfield.stores.s3.conditions import (
     unless_lost,
 )
 from springfield.stores.s3.errors import is_absent
+from springfield.stores.s3.facts import refuse_large
 from springfield.stores.s3.listing import Listing
 from springfield.stores.s3.names import is_storable, not_storable, parse_prefix
 from springfield.stores.store import Inspection, Outcome, PoolStatus, StoreOptions, Swapped
@@ -54,6 +54,7 @@ class S3Store:
     def __init__(self, bucket: Bucket, prefix: str, options: StoreOptions) -> None:
         self._bucket = bucket
         self._prefix = prefix
+        self._seconds = options.timeout
         self._media_type = MEDIA_TYPES[options.kind]
         self.item_limit = options.item_limit
         """May be changed at any time."""
@@ -63,7 +64,7 @@ class S3Store:
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """See Store. A request a name; each item has S3's own entity tag."""
         storable = [name for name in names if is_storable(name)]
-        outcomes = await _wave(storable, lambda name: self._bucket.ask(partial(self._get, name)))
+        outcomes = await _wave(storable, self._read)
         return {
             name: found
             for name, found in outcomes.items()
@@ -121,22 +122,23 @@ class S3Store:
         del with_ttl  # S3 expires objects by day and rule, not each by itself
         return await self._bucket.prepare()
 
-    def _get(self, name: Name) -> Item | None:
+    async def _read(self, name: Name) -> Item | None:
+        key = self._prefix + name
+        return await self._bucket.read(
+            key,
+            lambda reader: reader.read(key, self.item_limit, self._seconds),
+            lambda: self._bucket.ask(partial(self._get, key)),
+        )
+
+    def _get(self, key: str) -> Item | None:
         try:
-            answer = self._bucket.client.get_object(
-                Bucket=self._bucket.name, Key=self._prefix + name
-            )
+            answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
         except ClientError as error:
             if is_absent(error):
                 return None
             raise
         with closing(answer["Body"]) as body:
-            size = answer["ContentLength"]
-            if size > self.item_limit:  # the memory of the service is bounded by it
-                raise Unreadable(
-                    f"What S3 holds under this name has {size} bytes, over the limit of "
-                    f"{self.item_limit} for an item; raise the limit to read it."
-                )
+            refuse_large(answer["ContentLength"], self.item_limit)
             return Item(body.read(), answer["ETag"].strip('"'))
 
     def _swap(self, name: Name, new: Item | None, condition: Mapping[str, Any]) -> Swapped:

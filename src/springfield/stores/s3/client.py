@@ -1,75 +1,67 @@
-"""In charge of reaching one bucket: reads its URL, makes boto3's client, calls it in threads.
+"""In charge of reaching one bucket: through obstore on the loop, through boto3 in threads.
 
 boto3 blocks, so no call of it ever runs on the event loop. Its own retries are off.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
 
-from boto3.session import Session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError
 
-from springfield.errors import Misconfigured, OutcomeUnknown, Unavailable
+from springfield.errors import OutcomeUnknown, Unavailable
+from springfield.stores.s3.clients import Clients, make_clients
 from springfield.stores.s3.errors import DRIVER_ERRORS, code_of, explain, no_bucket, status_of
+from springfield.stores.s3.location import Location
+from springfield.stores.s3.obstore_errors import AskBoto3
+from springfield.stores.s3.reader import Reader, can_carry
 from springfield.stores.store import Inspection, PoolStatus, StoreOptions
 from springfield.stores.threads import MOMENT, Threads, ThreadsBusyError
-from springfield.stores.url import redact, refuse_unknown_parameters, take_parameters
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from springfield.stores.url import redact
 
 T = TypeVar("T")
 
-_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
-Addressing = Literal["auto", "path", "virtual"]
-_STYLES = get_args(Addressing)
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """What an ``s3:`` URL names; `key` may be empty or the prefix of other keys."""
-
-    bucket: str
-    key: str
-    addressing: Addressing | None
-
-
-def parse_location(url: str) -> Location:
-    """Read ``s3://bucket/key?addressing=path``; raise Misconfigured when it cannot be right."""
-    rest, ours = take_parameters(url, ["addressing"])
-    refuse_unknown_parameters(rest, ["addressing"])
-    parts = urlsplit(rest)
-    if not _BUCKET.fullmatch(parts.netloc):
-        raise Misconfigured(
-            f"The store URL {redact(url)} names no bucket; write "
-            "s3://BUCKET/KEY, the bucket of 3 to 255 letters, digits, dots, hyphens or underscores."
-        )
-    addressing = ours.get("addressing")
-    if addressing is not None and addressing not in _STYLES:
-        raise Misconfigured(f"addressing={addressing!r} is none of {', '.join(_STYLES)}.")
-    style = cast("Addressing | None", addressing)
-    return Location(parts.netloc, unquote(parts.path.removeprefix("/")), style)
-
-
 class Bucket:
-    """One bucket, reached through boto3's blocking client."""
+    """One bucket, reached through its clients."""
 
     def __init__(
-        self, client: "S3Client", name: str, threads: Threads, options: StoreOptions
+        self, clients: Clients, name: str, threads: Threads, options: StoreOptions
     ) -> None:
-        self.client = client
+        self.client = client = clients.boto3
         self.name = name
         self.place = f"S3 at {redact(client.meta.endpoint_url)}"
         self._threads = threads
         self._seconds = options.timeout
+        store = clients.obstore
+        self._reader = None if store is None else Reader(store, name, self.place, threads.places)
+
+    async def read(
+        self,
+        key: str,
+        cheaply: Callable[[Reader], Awaitable[T]],
+        exactly: Callable[[], Awaitable[T]],
+    ) -> T:
+        """Return what is read of the object at `key` through obstore, where that is possible.
+
+        Else, or where obstore does not tell why it fails, through boto3; for good, where the bucket
+        turns out to be in another region.
+        """
+        is_elsewhere = False
+        if self._reader is not None and can_carry(key):
+            try:
+                return await cheaply(self._reader)
+            except AskBoto3 as ask:
+                is_elsewhere = ask.is_elsewhere
+        found = await exactly()
+        if is_elsewhere:  # and boto3 has found where: it remembers
+            self._reader = None
+        return found
 
     async def ask(self, call: Callable[[], T], seconds: float | None = None) -> T:
         """Return what `call` returns, a read or a step that changes nothing visible yet.
@@ -168,30 +160,10 @@ def inspection_of(server: str, warnings: Sequence[str] = ()) -> Inspection:
 @asynccontextmanager
 async def open_bucket(location: Location, options: StoreOptions) -> AsyncIterator[Bucket]:
     """Yield the bucket; on exit, wait up to two timeouts for the calls that still run."""
-    client = await asyncio.to_thread(_make_client, location, options)
+    clients = await asyncio.to_thread(make_clients, location, options)
     threads = Threads(options.pool_size, f"s3-{options.resource}")
     try:
-        yield Bucket(client, location.bucket, threads, options)
+        yield Bucket(clients, location.bucket, threads, options)
     finally:
         await threads.close(2 * options.timeout)
-        client.close()
-
-
-def _make_client(location: Location, options: StoreOptions) -> "S3Client":
-    config = Config(
-        connect_timeout=options.timeout / 2,  # before our deadline: nothing was sent, for certain
-        read_timeout=options.timeout,
-        max_pool_connections=options.pool_size,
-        retries={"total_max_attempts": 1},
-        # Servers other than Amazon's do not all know the checksums that newer clients add.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": location.addressing} if location.addressing else {},
-    )
-    try:
-        session = Session()
-        region = session.region_name or "us-east-1"
-        client: S3Client = session.client("s3", region_name=region, config=config)
-    except (BotoCoreError, ValueError) as error:
-        raise Misconfigured(f"boto3 cannot reach S3 as it is configured: {error}") from error
-    return client
+        clients.boto3.close()

@@ -4,7 +4,7 @@ Nothing is asked of the server: a name means the same at every endpoint.
 """
 
 from springfield.errors import Misconfigured, NotStorable
-from springfield.stores.s3.client import Location, parse_location
+from springfield.stores.s3.location import Location, parse_location
 from springfield.stores.url import redact
 
 SCRATCH = ".springfield-conditions-"

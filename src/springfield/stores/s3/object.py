@@ -6,7 +6,7 @@ S3 itself puts a whole object in place at once, so a reader sees the old one or 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import IO, Any, TypeVar
 
@@ -18,7 +18,6 @@ from springfield.stores.s3.client import (
     Bucket,
     inspection_of,
     open_bucket,
-    parse_location,
     server_of,
 )
 from springfield.stores.s3.conditions import (
@@ -30,14 +29,14 @@ from springfield.stores.s3.conditions import (
     unless_lost,
 )
 from springfield.stores.s3.errors import is_absent
+from springfield.stores.s3.facts import UNTYPED, info_of
+from springfield.stores.s3.location import parse_location
 from springfield.stores.s3.spool import Spool
 from springfield.stores.s3.transfer import (
     PART,
-    UNTYPED,
     Download,
     MultipartUpload,
     in_parts,
-    info_of,
 )
 from springfield.stores.store import Inspection, PoolStatus, StoreOptions
 from springfield.stores.url import redact
@@ -72,12 +71,24 @@ class S3Object:
 
     async def stat(self) -> ObjectInfo | None:
         """Return the object's facts; None when there is none, or no bucket (a HEAD cannot tell)."""
-        info, _ = await self._bucket.ask(self._head)
-        return info
+        return await self._bucket.read(
+            self._key,
+            lambda reader: reader.stat(self._key, self._seconds),
+            self._stat,
+        )
 
     @asynccontextmanager
     async def open(self, part: Part | None = None) -> AsyncIterator[OpenObject | None]:
         """Open the object, or a part, for reading. Every chunk has the timeout for itself."""
+        async with AsyncExitStack() as stack:
+            yield await self._bucket.read(
+                self._key,
+                lambda reader: reader.open(self._key, part, self._seconds, stack),
+                lambda: stack.enter_async_context(self._download(part)),
+            )
+
+    @asynccontextmanager
+    async def _download(self, part: Part | None) -> AsyncIterator[OpenObject | None]:
         download = Download(self._bucket.client, self._bucket.name, self._key, part)
         try:
             info = await self._bucket.ask(download.start)
@@ -232,6 +243,10 @@ class S3Object:
     def _remove(self, condition: Mapping[str, Any]) -> bool:
         self._bucket.client.delete_object(Bucket=self._bucket.name, Key=self._key, **condition)
         return True
+
+    async def _stat(self) -> ObjectInfo | None:
+        info, _ = await self._bucket.ask(self._head)
+        return info
 
     def _head(self) -> tuple[ObjectInfo | None, str]:
         try:

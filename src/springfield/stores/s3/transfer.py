@@ -7,34 +7,24 @@ anything after it.
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from springfield.errors import Misconfigured, TooLarge
-from springfield.stores.objects import CHUNK, ObjectInfo, Part, header_value
-from springfield.stores.s3.errors import DRIVER_ERRORS, is_absent, status_of
+from springfield.stores.objects import CHUNK, ObjectInfo, Part
+from springfield.stores.s3.errors import DRIVER_ERRORS
+from springfield.stores.s3.facts import info_of, is_no_such_version
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
-
-UNTYPED = "binary/octet-stream"
-"""What Amazon's S3 calls an object without a media type. Without it SeaweedFS guesses one."""
 
 PART = 8 * 1024 * 1024
 """Bytes of a part, the same for every object, so that equal content has equal entity tags."""
 
 PARTS_LIMIT = 10_000
 """The most parts of one upload: Amazon S3 User Guide, "Multipart upload limits"."""
-
-_NO_ENCODINGS = {"", "aws-chunked", "identity"}
-
-_ANOTHER_VERSION = {
-    HTTPStatus.PRECONDITION_FAILED,
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,  # from who ignores If-Match: a shorter version
-}
 
 
 class Download:
@@ -59,7 +49,7 @@ class Download:
                     Bucket=self._bucket, Key=self._key, **_arguments_of(self._part)
                 )
             except ClientError as error:
-                if is_absent(error) or status_of(error) in _ANOTHER_VERSION:
+                if is_no_such_version(error):
                     return None
                 raise
             self._body = answer["Body"]
@@ -146,20 +136,6 @@ class MultipartUpload:
     def _id(self) -> str:
         assert self._upload is not None
         return self._upload
-
-
-def info_of(answer: Any) -> ObjectInfo:
-    """Return the facts that the answer to a GET, of a part too, or a HEAD carries."""
-    media_type = answer.get("ContentType", UNTYPED)
-    encodings = [each.strip() for each in answer.get("ContentEncoding", "").split(",")]
-    _, _, size = answer.get("ContentRange", "").rpartition("/")
-    return ObjectInfo(
-        int(size or answer["ContentLength"]),
-        answer["ETag"].strip('"'),
-        None if media_type == UNTYPED else header_value(media_type),
-        # How an upload was framed, which some servers keep, and what means nothing.
-        header_value(", ".join(each for each in encodings if each not in _NO_ENCODINGS)),
-    )
 
 
 def _arguments_of(part: Part | None) -> dict[str, Any]:
