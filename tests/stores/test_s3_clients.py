@@ -505,7 +505,7 @@ async def test_an_object_that_is_read_to_its_end_leaves_its_connection_to_the_ne
 async def test_reads_that_hang_hold_their_places_and_no_more(
     broken: BrokenEndpoints,
 ) -> None:
-    options = StoreOptions("things", Kind.TEXT, timeout=0.5, pool_size=2)
+    options = StoreOptions("things", Kind.TEXT, timeout=3, pool_size=2)
     async with broken.open_store("s3://silent-bucket/", options) as store:
         assert isinstance(store, S3Store)
         reading = [asyncio.create_task(store.read([Name(f"n{n}")])) for n in range(6)]
