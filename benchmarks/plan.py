@@ -47,7 +47,7 @@ def whole(*, every: bool = False) -> Plan:
     for size in OBJECTS:
         cases += [Case("s3-read", each, size, 1) for each in _OBJECT_CONNECTIONS[size]]
     contenders = (OURS, "springfield-tornado", *PEERS, *OBSTORE_PEERS, "webdis")
-    return Plan(cases, contenders, Pace(3, 0.7, 0.3), curves=True)
+    return Plan(cases, contenders, Pace(2, 0.6, 0.2), curves=True)
 
 
 def quick() -> Plan:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish
@@ -185,7 +184,7 @@ class ObjectHandler(Handler):
                 "Content-Range", f"bytes {part.start}-{part.stop - 1}/{opened.info.size}"
             )
             self.set_header("Content-Length", left)
-        with suppress(StreamClosedError):  # the client went away: nothing is left to do
+        try:
             async for chunk in opened.chunks:
                 left -= len(chunk)
                 self.write(chunk)
@@ -193,6 +192,9 @@ class ObjectHandler(Handler):
                     _ = self.finish()
                     break
                 await self.flush()
+        except StreamClosedError:  # the client went away, and the engine has yet to say so
+            self.is_abandoned = True
+            self.cut()
         return True
 
     def _describe(self, info: ObjectInfo) -> bool:
