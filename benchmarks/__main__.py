@@ -17,7 +17,7 @@ from benchmarks.idle import allow_descriptors
 from benchmarks.machine import describe
 from benchmarks.plan import Plan, curves, quick, whole
 from benchmarks.report import Results, write
-from benchmarks.rounds import Progress, WrongAnswers, run_case, running_services
+from benchmarks.rounds import LeaveOut, Progress, WrongAnswers, run_case, running_services
 from benchmarks.works import NAMES, WORKS, StoreName
 
 _PLANS: Mapping[str, Callable[[], Plan]] = {
@@ -55,14 +55,16 @@ def run(name: str, out: Path) -> Path:
             stores.add("redis")
         with running_backends(stores, directory, leave_out) as backends:
             results.machine = {**results.machine, **backends.versions()}
-            _run_cases(plan, backends, directory, results)
+            _run_cases(plan, backends, directory, results, leave_out)
             if plan.curves:
                 drawn = draw(backends, directory / "curves", plan.pace, say)
                 results.curves, results.idle = drawn
     return write(results, out)
 
 
-def _run_cases(plan: Plan, backends: Backends, directory: Path, results: Results) -> None:
+def _run_cases(
+    plan: Plan, backends: Backends, directory: Path, results: Results, leave_out: LeaveOut
+) -> None:
     cases = [case for case in plan.cases if backends.has(WORKS[case.work].store)]
     progress = Progress(len(cases) * plan.pace.rounds, say)
     here = [CONTENDERS[key] for key in plan.contenders if can_run(CONTENDERS[key])]
@@ -72,7 +74,9 @@ def _run_cases(plan: Plan, backends: Backends, directory: Path, results: Results
         place = directory / f"services-{store}"
         with running_services(contenders, backends, store, place, kept) as services:
             for case in plan.of(store):
-                results.figures += run_case(case, services, backends, plan.pace, progress)
+                results.figures += run_case(
+                    case, services, backends, plan.pace, progress, leave_out
+                )
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 """In charge of the order of things: every case in alternating rounds over all contenders.
 
 What disturbs the machine for a second then disturbs everybody alike, and a case's figure is the
-median of its rounds. Answers that are wrong end the run: a fast wrong answer is worth nothing.
+median of its rounds. Who answers wrongly is left out of the case, and the page says so: a fast wrong
+answer is worth nothing.
 """
 
 import random
@@ -23,6 +24,10 @@ _READ_BACK = 20
 
 class WrongAnswers(Exception):
     """A contender answered wrongly. The text says who, to what, and how."""
+
+
+LeaveOut = Callable[[str], None]
+"""Takes a sentence that says who is left out of what, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +108,14 @@ def running_services(
 
 
 def run_case(
-    case: Case, services: Sequence[Service], backends: Backends, pace: Pace, progress: Progress
+    case: Case,
+    services: Sequence[Service],
+    backends: Backends,
+    pace: Pace,
+    progress: Progress,
+    leave_out: LeaveOut | None = None,
 ) -> list[Figures]:
-    """Measure the case on all services that take part. Raises WrongAnswers."""
+    """Measure the case on all services that take part; raise WrongAnswers where nobody leaves out."""
     work = WORKS[case.work]
     taking_part = [each for each in services if each.contender.takes(case.work)]
     backends.fill(work.store, case.size)
@@ -114,9 +124,17 @@ def run_case(
     measured: dict[str, list[tuple[Measured, float | None]]] = {}
     for number in range(pace.rounds):
         progress.step(f"{case.title}, round {number + 1} of {pace.rounds}")
-        turn = number % len(taking_part)
+        turn = number % max(1, len(taking_part))
         for service in (*taking_part[turn:], *taking_part[:turn]):
-            found = _measure(case, service, backends, pace)
+            try:
+                found = _measure(case, service, backends, pace)
+            except WrongAnswers as error:
+                if leave_out is None:
+                    raise
+                leave_out(f"Answered wrongly, and left out: {error}")
+                taking_part.remove(service)
+                measured.pop(service.contender.key, None)
+                continue
             measured.setdefault(service.contender.key, []).append(found)
     return [_figures(case, key, rounds) for key, rounds in measured.items()]
 

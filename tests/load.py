@@ -1,7 +1,7 @@
 """In charge of load on the service: many clients at once, each on a connection of its own.
 
-`python -m tests.load PORT PATH CLIENTS SECONDS` prints what was answered as JSON: a process of its own,
-so that the load and what measures it do not share an interpreter.
+`python -m tests.load PORT PATH CLIENTS SECONDS FIELD…` prints what was answered as JSON: a process of its
+own, so that the load and what measures it do not share an interpreter.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ class Load:
 
 
 def start_load(
-    service: ServiceProcess, path: str, clients: int, seconds: float
+    service: ServiceProcess, path: str, clients: int, seconds: float, *fields: str
 ) -> "subprocess.Popen[str]":
     """Begin to send requests from so many clients, each the next one as soon as it is answered."""
-    arguments = map(str, (service.port, path, clients, seconds))
+    arguments = map(str, (service.port, path, clients, seconds, *fields))
     return subprocess.Popen(
         [sys.executable, "-m", "tests.load", *arguments], stdout=subprocess.PIPE, text=True
     )
@@ -82,9 +82,10 @@ class _Client(asyncio.Protocol):
             self._statuses[0] += 1
 
 
-async def _main(port: int, path: str, clients: int, seconds: float) -> None:
+async def _main(port: int, path: str, clients: int, seconds: float, *fields: str) -> None:
     statuses: Counter[int] = Counter()
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    head = f"GET {path} HTTP/1.1", "Host: localhost", *fields
+    request = ("\r\n".join(head) + "\r\n\r\n").encode()
     loop = asyncio.get_running_loop()
     opened = [
         (await loop.create_connection(lambda: _Client(request, statuses), "127.0.0.1", port))[1]
@@ -101,4 +102,5 @@ async def _main(port: int, path: str, clients: int, seconds: float) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+        port, path, clients, seconds, *fields = sys.argv[1:]
+        runner.run(_main(int(port), path, int(clients), float(seconds), *fields))
