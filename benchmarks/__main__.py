@@ -75,7 +75,7 @@ def _run_cases(
         with running_services(contenders, backends, store, place, kept) as services:
             for case in plan.of(store):
                 results.figures += run_case(
-                    case, services, backends, plan.pace, progress, leave_out
+                    case, services, backends, plan.pace, progress, leave_out=leave_out
                 )
 
 

@@ -113,6 +113,7 @@ def run_case(
     backends: Backends,
     pace: Pace,
     progress: Progress,
+    *,
     leave_out: LeaveOut | None = None,
 ) -> list[Figures]:
     """Measure the case on all services that take part; raise WrongAnswers where nobody leaves out."""
