@@ -132,7 +132,7 @@ def run_case(
             except WrongAnswers as error:
                 if leave_out is None:
                     raise
-                leave_out(f"Answered wrongly, and left out: {error}")
+                leave_out(f"{error}")
                 taking_part.remove(service)
                 measured.pop(service.contender.key, None)
                 continue
