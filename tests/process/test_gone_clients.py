@@ -99,8 +99,7 @@ def test_downloads_whose_clients_go_away_leave_no_connection_and_hold_no_thread(
     assert bart.service.open_descriptors() >= before + 2 * len(clients) - POOL_SIZE
     for client in clients:
         leave(client, end)
-    # What is left are connections to S3 that wait for the next reader, of either driver.
-    wait_for(lambda: bart.service.open_descriptors() <= before + POOL_SIZE)
+    wait_for(lambda: bart.service.open_descriptors() <= before)
     with contextlib.ExitStack() as stack:  # as many at once as there are threads, to the end
         answers = [stack.enter_context(bart.service.streaming(PATH)) for _ in range(POOL_SIZE)]
         assert [answer.read() == LARGE for answer in answers] == [True] * POOL_SIZE
