@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_YOUNG, _MIDDLE, _OLD = 20_000, 50, 100
+_YOUNG, _MIDDLE, _OLD = 20_000, 10, 10  # the upper two as Python has them: cycles are found in time
 
 
 @contextmanager
