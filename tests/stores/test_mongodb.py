@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex, Timestamp
@@ -19,10 +19,11 @@ from springfield.errors import (
 )
 from springfield.model import Item, Kind, Name
 from springfield.stores.mongodb.adapter import open_store
-from springfield.stores.store import StoreOptions
+from springfield.stores.store import Pooled, StoreOptions
 from tests.servers.mongodb import MongodbServer
 from tests.servers.process import free_port
 from tests.stores.contract import StoreContract
+from tests.stores.eventually import eventually
 from tests.stores.mongodb_documents import JSON, Documents, new_documents, url_of
 from tests.stores.place import Place, all_names, read_one, refusals, write_one
 
@@ -388,7 +389,8 @@ async def test_a_cancelled_call_ends_within_its_time_and_keeps_its_connection(
         await write_one(store, "homer", b"1")
         own_mongodb_server.pause()
         read = asyncio.create_task(store.read([Name("homer")]))
-        await asyncio.sleep(0)
+        pooled = cast("Pooled", store)
+        await eventually(lambda: pooled.pool().in_use == 1)
         read.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(read, 2)

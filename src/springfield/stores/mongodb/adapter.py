@@ -129,7 +129,7 @@ class _MongoDB:
                 encoded[name] = await encode(self._options.kind, item)
             except NotStorable as error:
                 outcomes[name] = error
-        async with self._calls.bounded():
+        async with self._calls.writing():
             traits = await self._traits()
             for name, each in encoded.items():
                 try:
@@ -148,7 +148,7 @@ class _MongoDB:
             assert isinstance(expected.native, bytes), "an item that was not read here"
             document = expected.native
             conditions = await compute(len(document), lambda: holds_what_was_read(document))
-        async with self._calls.bounded():
+        async with self._calls.writing():
             traits = await self._traits()
             writes = self._writes(traits)
             put = None
@@ -182,7 +182,7 @@ class _MongoDB:
     @to_the_end
     async def delete(self, names: Collection[Name]) -> Mapping[Name, SpringfieldError]:
         if names:
-            async with self._calls.bounded():
+            async with self._calls.writing():
                 compared = (await self._traits()).compared
                 await self._documents.delete_many(named({"$in": list(names)}), **compared)
         return {}

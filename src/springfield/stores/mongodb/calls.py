@@ -27,9 +27,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _TURNS = 4
-"""Turns of the event loop before a call. That a server has closed its connections is learnt by PyMongo's
-monitor from its own, and then the pool is emptied; with one turn a write that comes in the same moment
-still goes out on a closed one, twice, and nobody knows its outcome. Three were enough, on a busy machine."""
+"""Turns of the event loop before a write. PyMongo does not listen on its idle connections: that a server
+has closed them is learnt by its monitor from its own, and then the pool is emptied. With one turn a write
+that comes in the same moment still goes out on a closed one, and nobody knows its outcome. Three were
+enough, on a busy machine."""
 
 _GRACE = 0.25  # the driver's own deadline comes first: its error says more than ours
 
@@ -41,8 +42,6 @@ def to_the_end(
 
     @functools.wraps(work)
     async def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
         task = asyncio.create_task(work(*args, **kwargs))
         try:
             return await asyncio.shield(task)
@@ -82,6 +81,14 @@ class Calls:
             raise self.server.failure(error, done, down=self._is_down()) from error
         finally:
             traffic.reset(token)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Bound a write and map its failure; let PyMongo learn first that its server is gone."""
+        async with self.bounded():
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            yield
 
     def _is_down(self) -> bool:
         servers = self.client.topology_description.server_descriptions().values()
