@@ -134,8 +134,13 @@ class ServerProcess:
             self._process.wait(_STOP_DEADLINE)
 
     def pause(self) -> None:
-        """Freeze the process (SIGSTOP): connections stay, the kernel accepts, nobody answers."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Freeze the process (SIGSTOP): connections stay, the kernel accepts, nobody answers.
+
+        Returns when it is frozen: the kernel needs a moment, in which it could still answer.
+        """
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused process go on (SIGCONT)."""
