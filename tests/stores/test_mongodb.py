@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any, cast
 
 import pytest
@@ -19,7 +21,7 @@ from springfield.errors import (
 )
 from springfield.model import Item, Kind, Name
 from springfield.stores.mongodb.adapter import open_store
-from springfield.stores.store import Pooled, StoreOptions
+from springfield.stores.store import Adapter, Pooled, StoreOptions
 from tests.servers.mongodb import MongodbServer
 from tests.servers.process import free_port
 from tests.stores.contract import StoreContract
@@ -406,6 +408,45 @@ async def test_a_wrong_password_is_a_mistake_of_the_operator(
         with pytest.raises(Misconfigured, match="correct user, password") as refused:
             await store.ping()
         assert "doughnut" not in str(refused.value)
+
+
+async def test_beside_a_name_in_an_array_an_item_lives_where_no_index_forbids_it(
+    url: str, documents: Documents
+) -> None:
+    array = {"name": ["arr", "x"], "content": 1}
+    await documents.insert_one(dict(array))
+    async with open_store(url, JSON) as store:
+        assert await store.swap(Name("arr"), None, Item(b"2"))
+        assert await store.swap(Name("arr"), None, Item(b"3")) is None
+        assert await read_one(store, "arr") == b"2"
+        for content in (b"4", b"4", b"5"):
+            assert not refusals(
+                await store.write({Name("arr"): Item(content), Name("x"): Item(b"6")})
+            )
+            assert await read_one(store, "arr") == content
+    assert await documents.find({}, {"_id": 0}).to_list() == [
+        array,
+        {"name": "arr", "content": 5},
+        {"name": "x", "content": 6},
+    ]
+
+
+async def test_writes_find_their_document_by_the_index(url: str, documents: Documents) -> None:
+    async with open_store(url, JSON) as store:
+        await store.prepare()
+        few = await _time_of_writes(store)
+        await documents.insert_many([{"name": f"n{n}", "content": n} for n in range(20_000)])
+        assert await _time_of_writes(store) < 10 * few  # 50 times, where the collection is searched
+
+
+async def _time_of_writes(store: Adapter) -> float:
+    times = []
+    for n in range(9):
+        began = time.perf_counter()
+        await write_one(store, "homer", b"%d" % n)
+        await store.swap(Name(f"{began}"), None, Item(b"1"))
+        times.append(time.perf_counter() - began)
+    return median(times)
 
 
 # URLs.

@@ -17,7 +17,7 @@ from springfield.model import Name
 from springfield.stores.mongodb.errors import DUPLICATE_KEY, TEMPORARY, Server
 from springfield.stores.mongodb.exactness import READ
 from springfield.stores.mongodb.lifetimes import ALIVE
-from springfield.stores.mongodb.updates import NewItem
+from springfield.stores.mongodb.updates import NAME_IS_ARRAY, NewItem
 from springfield.stores.mongodb.upkeep import Documents, Traits, named
 
 _UPSERT_ATTEMPTS = 3  # concurrent upserts of one new name make all but one fail, once or twice
@@ -34,11 +34,19 @@ class Writes:
     async def upsert(
         self, new: Mapping[Name, NewItem], attempts: int = _UPSERT_ATTEMPTS
     ) -> dict[Name, SpringfieldError]:
-        """Insert or overwrite. Return what was refused. One command, or few for new names."""
+        """Insert or overwrite. Return what was refused. One command, or few for new names.
+
+        By the name alone, so that every server uses its index; a document whose name is an array that
+        has it as a member fails by itself, and then that name is written with the whole condition.
+        """
         if not new:
             return {}
-        names = list(new)
-        errors = {names[each["index"]]: each for each in await self._send(new)}
+        errors = await self._send({name: {"name": name} for name in new}, new)
+        shadowed = [name for name, each in errors.items() if each["code"] == NAME_IS_ARRAY]
+        if shadowed:
+            for name in shadowed:
+                del errors[name]
+            errors |= await self._send({name: named(name) for name in shadowed}, new)
         collided = [name for name, each in errors.items() if each["code"] == DUPLICATE_KEY]
         again = {name: new[name] for name in collided} if attempts > 1 else {}
         refused = {
@@ -48,33 +56,50 @@ class Writes:
         }
         return refused | await self.upsert(again, attempts - 1)
 
-    async def _send(self, new: Mapping[Name, NewItem]) -> list[dict[str, Any]]:
+    async def _send(
+        self, conditions: Mapping[Name, dict[str, Any]], new: Mapping[Name, NewItem]
+    ) -> dict[Name, dict[str, Any]]:
         updates = [
-            UpdateOne(named(name), each.replacing(), upsert=True, **self.traits.compared)
-            for name, each in new.items()
+            UpdateOne(condition, new[name].replacing(), upsert=True, **self.traits.compared)
+            for name, condition in conditions.items()
         ]
         try:
             await self.documents.bulk_write(updates, ordered=False)
         except BulkWriteError as error:
             if error.details["writeConcernErrors"]:
                 raise
-            return list(error.details["writeErrors"])
-        return []
+            names = list(conditions)
+            return {names[each["index"]]: each for each in error.details["writeErrors"]}
+        return {}
 
-    async def insert(self, name: Name, new: NewItem, attempts: int = _UPSERT_ATTEMPTS) -> bool:
+    async def insert(self, name: Name, new: NewItem) -> bool:
         """Insert where nothing is, or what has ended; tell whether it was done.
 
-        A failed upsert of a new name wrote nothing, so that it may be repeated: next time it finds
-        the document of the one that won, or it is a collision of names.
+        By the name alone, and the whole condition, as `upsert`.
         """
         try:
+            return await self._insert({"name": name}, new)
+        except WriteError as error:
+            if error.code != NAME_IS_ARRAY:
+                self._refuse(error)
+        try:
+            return await self._insert(named(name), new)
+        except WriteError as error:
+            self._refuse(error)
+
+    async def _insert(
+        self, condition: Mapping[str, Any], new: NewItem, attempts: int = _UPSERT_ATTEMPTS
+    ) -> bool:
+        # A failed upsert of a new name wrote nothing, so that it may be repeated: next time it finds
+        # the document of the one that won, or it is a collision of names.
+        try:
             done = await self.documents.update_many(
-                named(name), new.inserting(), upsert=True, **self.traits.compared
+                condition, new.inserting(), upsert=True, **self.traits.compared
             )
         except WriteError as error:
             if error.code == DUPLICATE_KEY and attempts > 1:
-                return await self.insert(name, new, attempts - 1)
-            self._refuse(error)
+                return await self._insert(condition, new, attempts - 1)
+            raise
         return done.upserted_id is not None or done.modified_count > 0
 
     async def exchange(
