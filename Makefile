@@ -17,7 +17,7 @@ test: .venv/dev.stamp ## run every test, against real servers
 soak: .venv/dev.stamp ## load the service for ten minutes (MINUTES=2: two) and see that nothing grows
 	@$(BIN)/python -m tests.soak
 
-bench: .venv/peers.stamp ## measure it beside its peers, into docs/benchmarks: about twenty minutes
+bench: .venv/peers.stamp ## measure it beside its peers, into docs/benchmarks: about half an hour
 	@$(BIN)/python -m benchmarks whole --out docs/benchmarks
 
 bench-quick: .venv/peers.stamp ## the same in two minutes, into .benchmarks

@@ -66,7 +66,7 @@ def _run_cases(
     plan: Plan, backends: Backends, directory: Path, results: Results, leave_out: LeaveOut
 ) -> None:
     cases = [case for case in plan.cases if backends.has(WORKS[case.work].store)]
-    progress = Progress(len(cases) * plan.pace.rounds, say)
+    progress = Progress(sum(plan.pace_of(case).rounds for case in cases), say)
     here = [CONTENDERS[key] for key in plan.contenders if can_run(CONTENDERS[key])]
     for store in filter(backends.has, plan.stores()):
         contenders = [each for each in here if store in each.only]
@@ -75,7 +75,7 @@ def _run_cases(
         with running_services(contenders, backends, store, place, kept) as services:
             for case in plan.of(store):
                 results.figures += run_case(
-                    case, services, backends, plan.pace, progress, leave_out=leave_out
+                    case, services, backends, plan.pace_of(case), progress, leave_out=leave_out
                 )
 
 

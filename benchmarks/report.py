@@ -48,12 +48,15 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _head(results: Results) -> str:
-    pace = results.plan.pace
+    pace, judged = results.plan.pace, results.plan.judged
+    rounds = f"Medians of {pace.rounds} alternating rounds of {pace.seconds:g} s"
+    if judged:
+        rounds += f"; of {judged.rounds} of {judged.seconds:g} s where a target is about it"
     text = (
         f"# Results of `{results.command}`\n\nWritten by the benchmark; the method is in "
         "[README.md](README.md), the raw figures in [results.json](results.json).\n\n"
         + table(["what", "is"], list(results.machine.items()))
-        + f"\nMedians of {pace.rounds} alternating rounds of {pace.seconds:g} s.\n"
+        + f"\n{rounds}.\n"
     )
     for each in results.left_out:
         text += f"\nLeft out: {each}\n"

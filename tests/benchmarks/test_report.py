@@ -71,6 +71,16 @@ def test_the_page_has_every_figure_and_sound_plots(tmp_path: Path) -> None:
     assert len(plots) == len(WORKS) + 2
 
 
+def test_what_a_target_is_about_is_measured_longest() -> None:
+    plan = whole()
+    longest = [case for case in plan.cases if plan.pace_of(case) == plan.judged]
+    paced = [figures(key, case, 100) for case in longest for key in plan.contenders]
+    every = [figures(key, case, 100) for case in plan.cases for key in plan.contenders]
+    assert len(judge(paced, {})) == len(judge(every, {})) > 30
+    assert len(longest) < len(plan.cases) / 2
+    assert {quick().pace_of(case) for case in quick().cases} == {quick().pace}
+
+
 def test_each_plan_measures_what_it_promises() -> None:
     assert {case.work for case in quick().cases} == set(WORKS)
     cases = whole().cases
