@@ -35,7 +35,8 @@ class Traits:
 def named(name: str | Mapping[str, Any]) -> dict[str, Any]:
     """Return the filter for documents whose name is this string.
 
-    Equality also matches an array that has it as a member: such a document is another program's.
+    Equality also matches an array that has it as a member: such a document is another program's
+    (docs/decisions/0020).
     """
     return {"name": name, "name.0": {"$exists": False}}
 
