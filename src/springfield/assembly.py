@@ -3,7 +3,6 @@
 Everything is entered in one `AsyncExitStack`, so that the order of stopping mirrors that of starting.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +11,7 @@ from functools import partial
 from typing import Any, cast
 
 from springfield import __version__
-from springfield.errors import Misconfigured, SpringfieldError, Unsuitable, UpstreamFailed
+from springfield.errors import UpstreamFailed
 from springfield.health import Component, Health
 from springfield.model import Kind
 from springfield.object_resources import ObjectCollection, SingleObject
@@ -20,17 +19,17 @@ from springfield.observability.events import Events
 from springfield.observability.metrics import Metrics
 from springfield.observability.telemetry import Telemetry
 from springfield.observability.trace_context import Sampler
+from springfield.opening import OpenStore, greet, open_stores, shared_places
 from springfield.resilience.breaker import Breaker
 from springfield.resilience.policy import Dependency, Limits, Operation, Policy
 from springfield.resources import Collection
-from springfield.settings.fields import Binding, Shape
+from springfield.settings.fields import Shape
 from springfield.settings.resilience import WEATHER
 from springfield.settings.table import Settings
-from springfield.stores import catalog
 from springfield.stores.coalesced import Coalesced
 from springfield.stores.guarded import Guarded, GuardedObject, GuardedObjects, observer
 from springfield.stores.objects import Objects, ObjectStore
-from springfield.stores.store import Adapter, Expiring, Pooled, StoreOptions
+from springfield.stores.store import Adapter, Expiring, Pooled
 from springfield.stores.sweeper import sweeping
 from springfield.upstream.cached import Cached, open_cached
 from springfield.upstream.weather import (
@@ -50,19 +49,6 @@ CURRENT = Operation("current")
 
 
 @dataclass(frozen=True, slots=True)
-class OpenStore:
-    """A resource's store, open."""
-
-    binding: Binding
-    store: Adapter | ObjectStore | Objects
-
-    @property
-    def product(self) -> str:
-        """What kind of store it is, for people."""
-        return catalog.product_of(self.binding.url)
-
-
-@dataclass(frozen=True, slots=True)
 class Served:
     """A store as requests use it."""
 
@@ -70,64 +56,6 @@ class Served:
     dependency: Dependency
     items: Coalesced | None
     """Where it holds named items: under its policy, with the calls of concurrent requests gathered."""
-
-
-@asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[Sequence[OpenStore]]:
-    """Open the store of every resource; the servers need not be there yet.
-
-    Raises Misconfigured with a line for each URL that cannot be right.
-    """
-    async with AsyncExitStack() as stack:
-        opened, mistakes = [], []
-        for binding in settings.bindings:
-            try:
-                opened.append(OpenStore(binding, await _open(stack, binding, settings)))
-            except Misconfigured as error:
-                mistakes.append(f"{binding.resource}: {error}")
-        if mistakes:
-            raise Misconfigured("\n".join(mistakes))
-        yield opened
-
-
-def import_adapters(settings: Settings) -> None:
-    """Import now what opening the stores would import."""
-    for binding in settings.bindings:
-        catalog.import_adapter(binding.url)
-
-
-def shared_places(bindings: Sequence[Binding]) -> list[str]:
-    """Return a warning for each place that two resources would write to."""
-    places: dict[str, list[str]] = {}
-    for binding in bindings:
-        places.setdefault(catalog.place_of(binding.url, binding.resource), []).append(
-            binding.resource
-        )
-    return [
-        f"{' and '.join(resources)} are kept in one place, so that each overwrites the other's "
-        "items; give them tables, prefixes or databases of their own."
-        for resources in places.values()
-        if len(resources) > 1
-    ]
-
-
-async def _open(
-    stack: AsyncExitStack, binding: Binding, settings: Settings
-) -> Adapter | ObjectStore | Objects:
-    options = StoreOptions(
-        resource=binding.resource,
-        kind=binding.kind if isinstance(binding.kind, Kind) else Kind.BYTES,
-        item_limit=settings.item_limit,
-        timeout=settings.of(binding.resource, "store_timeout"),
-        pool_size=settings.of(binding.resource, "pool_size"),
-    )
-    match binding.kind:
-        case Shape.OBJECT:
-            return await stack.enter_async_context(catalog.open_object(binding.url, options))
-        case Shape.OBJECTS:
-            return await stack.enter_async_context(catalog.open_objects(binding.url, options))
-        case _:
-            return await stack.enter_async_context(catalog.open_store(binding.url, options))
 
 
 @asynccontextmanager
@@ -146,7 +74,7 @@ async def assemble(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Se
         weather = await stack.enter_async_context(_open_weather(settings, events, upstream.policy))
         for warning in shared_places(settings.bindings):
             log.warning("%s", warning)
-        await _greet(opened)
+        await greet(opened)
         if not settings.read_only:
             expiring = [each.store for each in opened if hasattr(each.store, "sweep")]
             await stack.enter_async_context(sweeping(cast("list[Expiring]", expiring)))
@@ -255,9 +183,7 @@ def _service(
     dependencies = [*(each.dependency for each in served), upstream]
     traffic = Traffic()
     _watch(telemetry.metrics, opened, dependencies, traffic)
-    components = [Component(o.binding.resource, o.product, o.store.ping) for o in opened]
-    health = Health(components, settings.health_timeout)
-    critical = Health([c for c in components if c.name in settings.critical], health.timeout)
+    health, critical = _health(settings, opened)
     bounded = [each.store for each in opened if hasattr(each.store, "item_limit")]
     return Service(
         collections=collections,
@@ -282,6 +208,13 @@ def _service(
             "weather_stale": _setter("stale", [weather]),
         },
     )
+
+
+def _health(settings: Settings, opened: Sequence[OpenStore]) -> tuple[Health, Health]:
+    """Return what asks every store, and what asks those that readiness depends on."""
+    components = [Component(o.binding.resource, o.product, o.store.ping) for o in opened]
+    critical = [each for each in components if each.name in settings.critical]
+    return Health(components, settings.health_timeout), Health(critical, settings.health_timeout)
 
 
 def _watch(
@@ -323,22 +256,3 @@ def _setter(attribute: str, parts: Sequence[object]) -> Callable[[Any], None]:
             setattr(part, attribute, value)
 
     return set_all
-
-
-async def _greet(opened: Sequence[OpenStore]) -> None:
-    """Ask every store once, all at the same time, and warn of what is unreachable or risky."""
-    answers = await asyncio.gather(*(_warnings(each) for each in opened), return_exceptions=True)
-    for opened_store, answer in zip(opened, answers, strict=True):
-        resource = opened_store.binding.resource
-        if isinstance(answer, SpringfieldError) and not isinstance(answer, Unsuitable):
-            log.warning("%s cannot be served yet: %s", resource, answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            for warning in answer:
-                log.warning("%s: %s", resource, warning)
-
-
-async def _warnings(opened: OpenStore) -> Sequence[str]:
-    await opened.store.ping()
-    return (await opened.store.inspect()).warnings

@@ -18,11 +18,11 @@ from pathlib import Path
 from textwrap import fill
 
 from springfield import __version__
-from springfield.assembly import OpenStore, open_stores, shared_places
 from springfield.configuration import LoadedSettings, flag_of, load_settings, shown
 from springfield.errors import Misconfigured, SpringfieldError
 from springfield.observability.log_writer import write_line_by_line
 from springfield.observability.logs import logging_lines
+from springfield.opening import OpenStore, open_stores, shared_places
 from springfield.server.admin_client import Address
 from springfield.server.inquiry import check
 from springfield.server.lifecycle import run

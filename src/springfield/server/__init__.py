@@ -1,4 +1,4 @@
 """The running process: `lifecycle.py` binds, serves and stops; `engine/` speaks HTTP.
 
-May import `assembly`, `settings` and `web`. Start at `lifecycle.py`.
+May import `assembly`, `opening`, `settings` and `web`. Start at `lifecycle.py`.
 """

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from urllib.parse import quote
 
-from springfield.assembly import import_adapters
+from springfield.opening import import_adapters
 from springfield.server.listener import CannotListen
 from springfield.server.reload import Loaded
 from springfield.server.serving import SERVING, CannotStart, Plan, run_serving

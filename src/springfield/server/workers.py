@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from springfield.assembly import import_adapters
+from springfield.opening import import_adapters
 from springfield.server.admin_front import Fleet, run_front
 from springfield.server.in_force import InForce
 from springfield.server.listener import CannotListen, listening_unix
