@@ -83,57 +83,73 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, command, extra, summary in (
-        ("serve", _serve, "", "start the service"),
-        (
-            "init",
-            _init,
-            "[--with-ttl] ",
-            "create what the stores lack: tables, indexes, buckets; may be run twice",
-        ),
-        ("check", _check, "[--url URL] ", "connect to every store and say what is found"),
-        ("settings", _settings, "", "print every setting, its value and where it came from"),
-    ):
-        sub = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[:1].upper()}{summary[1:]}.",
-            usage=f"springfield {name} {extra}[--config FILE] [--SETTING VALUE …]",
-            allow_abbrev=False,
-        )
-        sub.set_defaults(command=command)
-        if name == "init":
-            sub.add_argument(
-                "--with-ttl", action="store_true", help="create what lifetimes need (MongoDB), too"
-            )
-        if name == "check":
-            sub.add_argument(
-                "--url",
-                type=_address,
-                metavar="URL",
-                help="ask a running service's admin listener at http://host:port or unix:/path instead",
-            )
-        sub.add_argument(
-            "--config",
-            type=Path,
-            metavar="FILE",
-            default=os.environ.get(PREFIX + "CONFIG") or None,
-            help="a settings file (TOML); also SPRINGFIELD_CONFIG",
-        )
-        for setting, field in Settings.model_fields.items():
-            is_switch = field.annotation is bool
-            sub.add_argument(
-                flag_of(setting),
-                dest=setting,
-                metavar="BOOL" if is_switch else "VALUE",
-                help=(field.description or "").replace("%", "%%"),
-                **({"nargs": "?", "const": "true"} if is_switch else {}),  # type: ignore[arg-type]
-            )
+    _add(commands, "serve", _serve, "start the service")
+    init = _add(
+        commands,
+        "init",
+        _init,
+        "create what the stores lack: tables, indexes, buckets; may be run twice",
+        "[--with-ttl] ",
+    )
+    init.add_argument(
+        "--with-ttl", action="store_true", help="create what lifetimes need (MongoDB), too"
+    )
+    asking = _add(
+        commands, "check", _check, "connect to every store and say what is found", "[--url URL] "
+    )
+    asking.add_argument(
+        "--url",
+        type=_address,
+        metavar="URL",
+        help="ask a running service's admin listener at http://host:port or unix:/path instead",
+    )
+    _add(commands, "settings", _settings, "print every setting, its value and where it came from")
+    for command in commands.choices.values():
+        _add_settings(command)
     return parser
 
 
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Command,
+    summary: str,
+    options: str = "",
+) -> argparse.ArgumentParser:
+    """Add a command; `options` is what its usage says beside the settings."""
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[:1].upper()}{summary[1:]}.",
+        usage=f"springfield {name} {options}[--config FILE] [--SETTING VALUE …]",
+        allow_abbrev=False,
+    )
+    command.set_defaults(command=run)
+    return command
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """Let the command take every setting as a flag."""
+    command.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=os.environ.get(PREFIX + "CONFIG") or None,
+        help="a settings file (TOML); also SPRINGFIELD_CONFIG",
+    )
+    for setting, field in Settings.model_fields.items():
+        is_switch = field.annotation is bool
+        command.add_argument(
+            flag_of(setting),
+            dest=setting,
+            metavar="BOOL" if is_switch else "VALUE",
+            help=(field.description or "").replace("%", "%%"),
+            **({"nargs": "?", "const": "true"} if is_switch else {}),  # type: ignore[arg-type]
+        )
+
+
 def _version() -> str:
-    libraries = ("tornado", "pymongo", "redis", "asyncmy", "boto3", "apsw")
+    libraries = ("tornado", "pymongo", "redis", "asyncmy", "boto3", "obstore", "apsw")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries)
     return f"springfield {__version__} (Python {platform.python_version()}, {versions})"
 
