@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _BUCKET, _ACCESS_KEY, _SECRET_KEY = "springfield-test", "springfield", "mmm-forbidden-donut"
+_PROBE = "springfield-test-is-ready"
 _DAEMONS = ("master", "volume", "filer", "admin")
 
 # What looks for empty folders also takes an object away, minutes after it was acknowledged: `a`,
@@ -78,9 +79,12 @@ class S3Server(Server):
         return client
 
     def is_ready(self) -> bool:
+        """See Server. Takes an object: SeaweedFS has its buckets before its volumes, and answers 500."""
         client = self.client()
         try:
             client.head_bucket(Bucket=self.bucket)
+            client.put_object(Bucket=self.bucket, Key=_PROBE, Body=b"ready")
+            client.delete_object(Bucket=self.bucket, Key=_PROBE)
         except (BotoCoreError, ClientError):
             return False
         finally:
