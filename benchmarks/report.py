@@ -82,7 +82,8 @@ def _targets(results: Results) -> str:
     ]
     return (
         f"## Targets: {len(targets) - missed} met, {missed} missed\n\nRatios of processor time a "
-        "request within this run, unless p50 is named; against the best of those that count.\n\n"
+        "request within this run, unless p50 is named: the median of the rounds' ratios, as rounds pair what "
+        "ran next to each other; against the best of those that count.\n\n"
         + table(["what", "against", "at most", "measured", ""], rows)
     )
 

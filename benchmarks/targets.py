@@ -1,7 +1,8 @@
 """In charge of the targets: what Springfield promises itself, as ratios within one run."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from benchmarks.backends import OBJECTS
 from benchmarks.contenders import OBSTORE_PEERS, PEERS
@@ -65,9 +66,8 @@ def _objects(found: Found) -> Iterable[Target]:
 def _alone(found: Found) -> Iterable[Target]:
     for work in WORKS.values():
         case = Case(work.key, 1, *_shape(work.key))
-        yield from _against(
-            found, case, f"{work.title}, a lone connection, p50", PEERS, 1.05, of=lambda f: f.p50
-        )
+        title = f"{work.title}, a lone connection, p50"
+        yield from _against(found, case, title, PEERS, 1.05)
 
 
 def _wide(found: Found) -> Iterable[Target]:
@@ -103,12 +103,23 @@ def _against(
     title: str,
     rivals: Sequence[str],
     limit: float,
-    *,
-    of: Callable[[Figures], float] = lambda figures: figures.cost,
 ) -> Iterable[Target]:
     """Give the target, if we and a rival were measured; the best of the rivals counts."""
+    ratio = _ratio_of_p50 if case.connections == 1 else _ratio_of_cost
     ours = found.get((case, OURS))
-    theirs = {rival: of(found[case, rival]) for rival in rivals if (case, rival) in found}
+    theirs = [found[case, rival] for rival in rivals if (case, rival) in found]
     if ours and theirs:
-        best = min(theirs, key=lambda rival: theirs[rival])
-        yield Target(title, best, limit, of(ours) / theirs[best])
+        ratios = {each.contender: ratio(ours, each) for each in theirs}
+        best = max(ratios, key=lambda rival: ratios[rival])
+        yield Target(title, best, limit, ratios[best])
+
+
+def _ratio_of_cost(ours: Figures, theirs: Figures) -> float:
+    """Return the median of the rounds' ratios: what slows the machine for a round slows both in it."""
+    if not ours.rounds or len(ours.rounds) != len(theirs.rounds):
+        return ours.cost / theirs.cost
+    return median(a / b for a, b in zip(ours.rounds, theirs.rounds, strict=True))
+
+
+def _ratio_of_p50(ours: Figures, theirs: Figures) -> float:
+    return ours.p50 / theirs.p50

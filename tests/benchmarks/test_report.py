@@ -1,6 +1,8 @@
 """The page says what was measured: targets are computed, plots are sound, nothing is left out."""
 
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -29,6 +31,16 @@ def test_a_target_counts_against_the_best_peer(ours: float, *, is_met: bool) -> 
     target = only(judge(found, {}), "Redis read", "aiohttp")
     assert target.measured == ours / 100
     assert target.is_met is is_met
+
+
+def test_what_slows_a_round_slows_all_in_it_and_is_no_loss_of_ours() -> None:
+    rounds = {"springfield": (50, 100, 110), "aiohttp": (100, 200, 90), "starlette": (110, 210, 95)}
+    found = [
+        replace(figures(key, base("redis-read"), median(each)), rounds=each)
+        for key, each in rounds.items()
+    ]
+    target = only(judge(found, {}), "Redis read", "aiohttp")
+    assert target.measured == 0.5
 
 
 def test_a_lone_connection_is_judged_by_its_latency() -> None:
