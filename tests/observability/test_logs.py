@@ -186,6 +186,26 @@ def test_other_loggers_take_the_same_way_with_the_trace_id_of_their_request(
     assert "cannot be formatted" in str(broken["event"])
 
 
+class Untouchable:
+    """A lock that nobody may take."""
+
+    def acquire(self) -> None:
+        pytest.fail("The lock was taken.")
+
+    __enter__ = __exit__ = release = acquire
+
+
+def test_who_logs_takes_no_lock(written: Written) -> None:
+    def log() -> None:
+        (handler,) = logging.getLogger().handlers
+        assert handler.lock is None
+        handler.lock = Untouchable()  # type: ignore[assignment]
+        logging.getLogger("elsewhere").warning("doh")
+        handler.lock = None
+
+    assert [line["event"] for line in written(log)] == ["doh"]
+
+
 def test_the_level_changes_while_it_runs(written: Written) -> None:
     log = logging.getLogger("springfield.test")
 

@@ -57,6 +57,13 @@ class Handler(logging.Handler):
         """Do without a lock: the writer's queue needs none, and the loop waits for nobody."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Emit what the filters let through. From Python 3.13 on the original insists on a lock."""
+        is_kept = self.filter(record)
+        if is_kept:
+            self.emit(record)
+        return is_kept
+
     def emit(self, record: logging.LogRecord) -> None:
         """Put a line. The text is made at once, as its arguments may change."""
         try:
