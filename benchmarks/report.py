@@ -81,9 +81,10 @@ def _targets(results: Results) -> str:
         for each in targets
     ]
     return (
-        f"## Targets: {len(targets) - missed} met, {missed} missed\n\nRatios of processor time a "
-        "request within this run, unless p50 is named: the median of the rounds' ratios, as rounds pair what "
-        "ran next to each other; against the best of those that count.\n\n"
+        f"## Targets: {len(targets) - missed} met, {missed} missed\n\nRatios within this run, against the "
+        "best of those that count: of p50 where it is named, else of processor time a request, as the "
+        "median of the rounds' ratios (what ran side by side is compared). What is against itself was "
+        "measured in two cases, so there it is the ratio of their medians.\n\n"
         + table(["what", "against", "at most", "measured", ""], rows)
     )
 
