@@ -7,9 +7,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from springfield.errors import Misconfigured, Unreadable
+from springfield.errors import Misconfigured, Unavailable, Unreadable
 from springfield.model import Item, Kind, Name
+from springfield.stores.sqlite import lane
 from springfield.stores.sqlite.adapter import open_store
+from springfield.stores.sqlite.connection import open_for_writing
 from springfield.stores.store import StoreOptions
 from tests.stores.contract import StoreContract
 from tests.stores.place import Place, read_item, read_one, refusals, write_one
@@ -42,6 +44,39 @@ async def test_two_resources_share_one_file_without_mixing(tmp_path: Path) -> No
         await asyncio.gather(*(write_one(other, f"n{n}", b"lisa") for n in range(50)))
         assert await read_one(one, "n7") == b"homer"
         assert await read_one(other, "n7") == b"lisa"
+
+
+async def test_a_full_disk_refuses_what_does_not_fit_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = 100
+
+    def opened(path: Path) -> apsw.Connection:
+        connection = open_for_writing(path)
+        # What a full disk is to SQLite.
+        connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        return connection
+
+    monkeypatch.setattr(lane, "open_for_writing", opened)
+    items = {Name(f"n{n}"): Item(b"x" * 30_000) for n in range(30)}
+    names = list(items)
+    async with open_store(f"sqlite://{tmp_path}/small.db", OPTIONS) as store:
+        few = {name: items[name] for name in names[:4]}
+        assert not refusals(await store.write(few))
+        told = await asyncio.gather(
+            *(store.write({name: items[name]}) for name in names), return_exceptions=True
+        )
+        refused = {
+            name for name, each in zip(names, told, strict=True) if isinstance(each, Unavailable)
+        }
+        assert refused
+        assert all(isinstance(each, dict | Unavailable) for each in told)
+        assert set(await store.read(names)) == set(names) - refused | set(few)
+        with pytest.raises(Unavailable, match="full"):  # after which the file is opened anew
+            await store.write(items)
+        pages = 10_000
+        assert not refusals(await store.write(items))
+        assert set(await store.read(names)) == set(names)
 
 
 async def test_text_is_kept_as_text_and_bytes_as_a_blob(tmp_path: Path) -> None:
