@@ -75,6 +75,11 @@ class Headers(HTTPHeaders):
         """Return how many lines the field of this name, which is canonical, has."""
         return len(self._lines[name]) if name in self._lines else int(name in self.fields)
 
+    @property
+    def has_repeated(self) -> bool:
+        """Whether a field has several lines."""
+        return bool(self._lines)
+
     def get_all(self) -> Iterable[tuple[str, str]]:
         """See HTTPHeaders."""
         if not self._lines:

@@ -11,6 +11,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 
 from springfield.observability.events import RequestFinished
 from springfield.server.engine.departures import Departures
+from springfield.server.engine.familiar import FamiliarHeads
 from springfield.server.limits import Limits
 
 READ_SIZE = 64 * 1024
@@ -58,6 +59,7 @@ class Connections:
         """Whether answers say `Connection: close`."""
         self.inbox = memoryview(bytearray(READ_SIZE))
         """Where every connection reads into: each takes its bytes out before another one reads."""
+        self.familiar = FamiliarHeads(limits)
         self.departures = Departures()
         self._open: set[Closable] = set()
         self._emptied = asyncio.Event()

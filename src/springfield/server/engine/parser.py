@@ -1,5 +1,6 @@
 """In charge of reading one request after the other from a connection's bytes, with llhttp.
 
+Heads whose fields are known are not parsed again (`familiar.py`), and a body of a known length is counted.
 llhttp is never fed beyond the end of a message, so that nothing of the next request is read before
 this one is answered: what waits are bytes, and they are bounded.
 """
@@ -11,6 +12,7 @@ from httptools import (
     HttpRequestParser,
 )
 
+from springfield.server.engine.familiar import FamiliarHeads
 from springfield.server.engine.head import Head, read_head, uri_too_long
 from springfield.server.engine.refusals import Refusal, refusal_of
 from springfield.server.limits import Limits
@@ -25,6 +27,7 @@ class RequestParser:
 
     __slots__ = (
         "_body",
+        "_familiar",
         "_fields",
         "_is_replaying",
         "_limits",
@@ -37,8 +40,9 @@ class RequestParser:
         "is_complete",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, familiar: FamiliarHeads) -> None:
         self._limits = limits
+        self._familiar = familiar
         self._llhttp: HttpRequestParser | None = None
         self.head: Head | None = None
         """The request that is being read, from the end of its head on."""
@@ -63,7 +67,8 @@ class RequestParser:
             return self._feed_chunked(data, start)
         end = min(start + self._remaining, len(data))
         self._remaining -= end - start
-        self._execute(data[start:end])
+        self._body.append(data[start:end])
+        self.is_complete = not self._remaining
         return end
 
     def take_body(self) -> bytes:
@@ -97,6 +102,13 @@ class RequestParser:
     # What is fed.
 
     def _feed_head(self, data: bytes, start: int) -> int:
+        if not self._raw:
+            found = self._familiar.find(data, start)
+            if found is not None:
+                self.head, end = found
+                self._remaining = self.head.length or 0
+                self.is_complete = not self._remaining
+                return end
         limit = self._limits.head_size - len(self._raw)
         end = _end_of_piece(self._raw[-3:], data, start)
         piece = data[start : min(end, start + limit)]
@@ -110,6 +122,8 @@ class RequestParser:
             or (len(raw) > self._limits.target_size and b"\r\n" not in raw.lstrip(b"\r\n"))
         ):
             raise self._too_large(raw)
+        if self.head is not None:
+            self._familiar.learn(raw, self.head)
         return end
 
     def _feed_chunked(self, data: bytes, start: int) -> int:
@@ -149,12 +163,12 @@ class RequestParser:
         assert self.head is not None
         if not self.head.has_body:
             return
-        self._is_replaying = True
         self.is_complete = False
-        length = self.head.length
-        framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        if self.head.length is not None:
+            return
+        self._is_replaying = True
         self._llhttp = HttpRequestParser(self)  # the first may have been told to close
-        self._llhttp.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
+        self._llhttp.feed_data(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         self._is_replaying = False
 
     def _too_large(self, raw: bytes) -> Refusal:

@@ -45,7 +45,7 @@ class WireProtocol(Connection):
 
     def __init__(self, connections: Connections) -> None:
         super().__init__(connections)
-        self._parser = RequestParser(connections.limits)
+        self._parser = RequestParser(connections.limits, connections.familiar)
         self._exchange: Exchange | None = None
         self._awaited: asyncio.Future[None] | None = None  # what the delegate asked to wait for
         self._discarded = 0
