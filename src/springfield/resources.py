@@ -31,7 +31,7 @@ from springfield.model import (
     parse_name,
 )
 from springfield.offloading import LARGE, compute
-from springfield.stores.store import Store, at_once
+from springfield.stores.store import Found, Outcome, Store, at_once, gathering
 from springfield.watching import Watch
 
 T = TypeVar("T")
@@ -75,30 +75,35 @@ class Collection:
         self.watch = Watch(store, tick)
         self._store = store
         self._read_at_once = at_once(store)
+        self._gathering = gathering(store)
         self._singular = resource.removesuffix("s")
 
     async def get(self, raw_name: str) -> Item:
         """Return the item; raise Missing, or Unreadable when it is not of this kind."""
-        name = parse_name(raw_name)
-        found = await self._find(name)
-        if found is not None and len(found.content) <= LARGE:
-            self._check_readable(name, found)
-            return found
-        return await self.served(name, found)
+        return await self.served(raw_name, await self._find(parse_name(raw_name)))
 
-    def get_at_once(self, raw_name: str) -> Item | None:
-        """Return the item, or raise Missing, if that takes no wait; None where `get` has to be asked."""
+    def get_soon(self, raw_name: str) -> "Item | asyncio.Future[Found]":
+        """Return the item if that takes no wait, else the future of what is to be given to `fit`."""
         name = parse_name(raw_name)
         found = self._read_at_once([name])
+        if found is not None and (item := self.fit(name, found.get(name))) is not None:
+            return item
+        return self._gathering.read_soon(name)
+
+    def fit(self, raw_name: str, found: Found) -> Item | None:
+        """Return what was found if it can be served, else raise what is wrong; None: ask `served`.
+
+        That is for what is large: to look at it takes a thread.
+        """
+        name = Name(raw_name)
         if found is None:
-            return None
-        item = found.get(name)
-        if item is None:
             raise self._missing(name)
-        if not isinstance(item, Item) or len(item.content) > LARGE:
+        if isinstance(found, SpringfieldError):
+            raise found
+        if len(found.content) > LARGE:
             return None
-        self._check_readable(name, item)
-        return item
+        self._check_readable(name, found)
+        return found
 
     async def served(self, raw_name: str, found: Item | None) -> Item:
         """Return what was found, fit to be served; raise Missing, or Unreadable."""
@@ -114,6 +119,25 @@ class Collection:
         """Return what will be there when If-None-Match of `condition` is true of it; see Watch."""
         return self.watch.wait(parse_name(raw_name), condition, seconds, since)
 
+    def put_soon(
+        self, raw_name: str, content: bytes, ttl: int | None = None
+    ) -> "asyncio.Future[Outcome] | None":
+        """Begin what `put` does without a condition; its outcome is to be given to `written`.
+
+        None, and nothing was done, where the content is large: to look at it takes a thread.
+        """
+        name = parse_name(raw_name)
+        if self.kind is Kind.JSON and len(content) > LARGE:
+            return None
+        return self._gathering.write_soon(name, self._checked(content, ttl=ttl))
+
+    def written(self, raw_name: str, content: bytes, outcome: Outcome) -> Written:
+        """Return what was written, or raise what was wrong; whoever waits for the name is told."""
+        if isinstance(outcome, SpringfieldError):
+            raise outcome
+        self.watch.changed(Name(raw_name))
+        return Written(outcome, self._store.verbatim or outcome == entity_tag_of(content))
+
     async def put(
         self,
         raw_name: str,
@@ -128,14 +152,9 @@ class Collection:
         name = parse_name(raw_name)
         item = await self._computed(len(content), lambda: self._checked(content, ttl=ttl))
         if condition.is_absent:
-            outcome = (await self._store.write({name: item}))[name]
-            if isinstance(outcome, SpringfieldError):
-                raise outcome
-            self.watch.changed(name)
-        else:
-            outcome = await self._change(name, condition, item)
-        is_verbatim = self._store.verbatim or outcome == entity_tag_of(content)
-        return Written(outcome, is_verbatim)
+            return self.written(name, content, await self._gathering.write_soon(name, item))
+        tag = await self._change(name, condition, item)
+        return Written(tag, self._store.verbatim or tag == entity_tag_of(content))
 
     async def patch(
         self, raw_name: str, change: bytes, condition: Precondition = UNCONDITIONAL

@@ -31,6 +31,7 @@ class Slow:
     def __init__(self) -> None:
         self.items: dict[Name, Item] = {}
         self.asked: list[tuple[str, list[str]]] = []
+        self.cancelled: list[tuple[str, list[str]]] = []
         self.failure: Exception | None = None
         self.gates: list[asyncio.Event] | None = None
         """One for each call, where each is to wait by itself."""
@@ -39,11 +40,15 @@ class Slow:
 
     async def _ask(self, verb: str, names: Collection[Name]) -> None:
         self.asked.append((verb, sorted(names)))
-        await asyncio.sleep(0)
-        if self.gates is not None:
-            self.gates.append(asyncio.Event())
-            await self.gates[-1].wait()
-        await self.open_gate.wait()
+        try:
+            await asyncio.sleep(0)
+            if self.gates is not None:
+                self.gates.append(asyncio.Event())
+                await self.gates[-1].wait()
+            await self.open_gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append((verb, sorted(names)))
+            raise
         if self.failure is not None:
             raise self.failure
 
@@ -128,25 +133,26 @@ async def test_what_arrives_while_a_call_is_in_flight_travels_together(
 ) -> None:
     slow.items = {Name(name): Item(name.encode()) for name in names_of(50)}
     slow.open_gate.clear()
-    calls = [read(store, name) for name in [*names_of(50), "n0007", "nobody"]]
+    calls = [read(store, "first")]
+    await turns()
+    calls += [read(store, name) for name in [*names_of(50), "n0007", "nobody"]]
     calls_to_write = [write(store, f"w{name}", name) for name in names_of(50)]
     await turns()
     calls_to_delete = [delete(store, f"d{name}") for name in ["first", *names_of(50)]]
     slow.open_gate.set()
     found = await asyncio.gather(*calls)
     await asyncio.gather(*calls_to_write, *calls_to_delete)
-    assert slow.asked[:3] == [
-        ("read", ["n0000"]),
+    assert slow.asked == [
+        ("read", ["first"]),
         ("write", [f"w{name}" for name in names_of(50)]),
-        ("delete", ["dfirst", *(f"d{name}" for name in names_of(50))][:1] + slow.asked[2][1][1:]),
+        ("read", [*names_of(50), "nobody"]),
+        ("delete", ["dfirst", *(f"d{name}" for name in names_of(50))]),
     ]
-    assert slow.asked[3] == ("read", [*names_of(50)[1:], "nobody"])
-    assert len(slow.asked) == 4
-    assert [dict(each) for each in found[:50]] == [
+    assert [dict(each) for each in found[1:51]] == [
         {Name(name): Item(name.encode())} for name in names_of(50)
     ]
-    assert found[50] == found[7]
-    assert found[51] == {}
+    assert found[51] == found[8]
+    assert found[0] == found[52] == {}
 
 
 async def test_when_many_read_those_of_one_turn_are_one_call(slow: Slow, store: Coalesced) -> None:
@@ -367,7 +373,9 @@ async def test_what_is_wrong_with_the_store_is_told_to_each_as_an_error_of_its_o
 async def test_who_is_cancelled_disturbs_nobody(slow: Slow, store: Coalesced) -> None:
     slow.items = {Name(name): Item(name.encode()) for name in names_of(20)}
     slow.open_gate.clear()
-    calls = [read(store, name) for name in names_of(20)]
+    calls = [read(store, "n0000")]
+    await turns()
+    calls += [read(store, name) for name in names_of(20)[1:]]
     await turns()
     for call in [*calls[:1], *calls[5:10]]:
         call.cancel()
@@ -382,6 +390,30 @@ async def test_who_is_cancelled_disturbs_nobody(slow: Slow, store: Coalesced) ->
             assert isinstance(result, asyncio.CancelledError)
         else:
             assert result == {name: Item(name.encode())}
+
+
+async def test_what_is_read_for_nobody_any_more_is_cancelled(slow: Slow, store: Coalesced) -> None:
+    slow.open_gate.clear()
+    first, second = read(store, "a"), read(store, "b")
+    await turns()
+    assert slow.asked == [("read", ["a", "b"])]
+    first.cancel()
+    await turns()
+    assert slow.cancelled == []
+    second.cancel()
+    await turns()
+    assert slow.cancelled == [("read", ["a", "b"])]
+    slow.open_gate.set()
+    assert await read(store, "c") == {}
+
+
+async def test_what_nobody_has_time_for_any_more_is_cancelled(slow: Slow, store: Coalesced) -> None:
+    slow.open_gate.clear()
+    deadline.set(asyncio.get_running_loop().time() + 0.01)
+    with pytest.raises(Unavailable, match="deadline"):
+        await read(store, "a")
+    await turns()
+    assert slow.cancelled == [("read", ["a"])]
 
 
 async def test_a_write_that_was_sent_is_not_cancelled_and_one_that_was_not_is_not_sent(

@@ -11,7 +11,8 @@ Order
     a batch already and goes through; so does a read that a Prompt store answers at once.
 
 Cancellation
-    Who is cancelled leaves, and disturbs nobody. A write that was sent is not cancelled.
+    Who is cancelled leaves, and disturbs nobody; a read for nobody any more is cancelled. A write that
+    was sent is not.
 
 Defaults
     Always on. The bounds are constants of `waves.py`, and adjust themselves.
@@ -29,7 +30,7 @@ from springfield.errors import SpringfieldError
 from springfield.model import Item, Name
 from springfield.stores.coalescing.changes import Change, Changes
 from springfield.stores.coalescing.reads import Reads
-from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, at_once
+from springfield.stores.store import Adapter, Found, Inspection, Outcome, Swapped, at_once
 
 
 class Coalesced:
@@ -46,10 +47,18 @@ class Coalesced:
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """See Store."""
-        if len(names) > 1:
+        if len(names) != 1:
             return await self._store.read(names)
         found = self.read_at_once(names)
-        return await self._reads.read(names) if found is None else found
+        if found is not None:
+            return found
+        (name,) = names
+        item = await self._reads.read(name)
+        return {} if item is None else {name: item}
+
+    def read_soon(self, name: Name) -> "asyncio.Future[Found]":
+        """See Gathering."""
+        return self._reads.read(name)
 
     async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
         """See Store."""
@@ -59,6 +68,10 @@ class Coalesced:
             return {name: await changes.one(way, name, item)}
         asked = [Change(way, name, item, None) for name, item in items.items()]
         return dict(zip(items, await changes.many(asked), strict=True))
+
+    def write_soon(self, name: Name, item: Item) -> "asyncio.Future[Outcome]":
+        """See Gathering. What was sent is done, even if the future is cancelled."""
+        return self._changes.one(self._changes.writes, name, item)
 
     async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
         """See Store."""

@@ -20,6 +20,7 @@ Rejected
 from asyncio import Task
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -29,7 +30,15 @@ from springfield.observability.events import Events, StoreCallFinished
 from springfield.resilience.deadline import DeadlinePassed, deadline, within
 from springfield.resilience.policy import Observer, Operation, Policy, Progress
 from springfield.stores.objects import Expected, ObjectInfo, Objects, ObjectStore, OpenObject, Part
-from springfield.stores.store import Adapter, Inspection, Outcome, Swapped, Upkeep, at_once
+from springfield.stores.store import (
+    Adapter,
+    Inspection,
+    Outcome,
+    ReadAtOnce,
+    Swapped,
+    Upkeep,
+    at_once,
+)
 
 _READ = Operation("read")
 _WRITE = Operation("write", is_write=True)
@@ -76,16 +85,16 @@ class Guarded(_Kept):
         super().__init__(store)
         self.verbatim = store.verbatim
         self._store = store
-        self._read_at_once = at_once(store)
         self._policy = policy
+        if hasattr(store, "read_at_once"):
+            self.read_at_once = partial(self._read_at_once, at_once(store))
         if hasattr(store, "sweep"):
             self.sweep = store.sweep
 
-    def read_at_once(
-        self, names: Collection[Name]
+    def _read_at_once(
+        self, read: ReadAtOnce, names: Collection[Name]
     ) -> Mapping[Name, Item | SpringfieldError] | None:
-        """See Prompt."""
-        return self._policy.run_at_once(_READ, len(names), self._read_at_once, names)
+        return self._policy.run_at_once(_READ, len(names), read, names)
 
     async def read(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
         """See Store."""

@@ -30,9 +30,10 @@ Rejected
     their results.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from springfield.errors import SpringfieldError
 from springfield.model import Item, Kind, Name
@@ -163,6 +164,47 @@ def at_once(store: object) -> ReadAtOnce:
 
 def _never(names: Collection[Name]) -> None:
     del names
+
+
+Found = Item | SpringfieldError | None
+"""Of a read of one name: the item, what is wrong with it, or None where there is none."""
+
+
+class Gathering(Protocol):
+    """A store that carries the calls of many callers together: each of them has a future, and no task.
+
+    The deadline of the caller's context holds. What is wrong with the store is raised by the future.
+    """
+
+    def read_soon(self, name: Name) -> "asyncio.Future[Found]":
+        """Do what `read` does for one name."""
+        ...
+
+    def write_soon(self, name: Name, item: Item) -> "asyncio.Future[Outcome]":
+        """Do what `write` does for one name."""
+        ...
+
+
+def gathering(store: Store) -> Gathering:
+    """Return the store itself, if it is Gathering, or what makes a task of each call."""
+    return cast("Gathering", store) if hasattr(store, "read_soon") else _Apart(store)
+
+
+class _Apart:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def read_soon(self, name: Name) -> "asyncio.Future[Found]":
+        return asyncio.ensure_future(self._read(name))
+
+    def write_soon(self, name: Name, item: Item) -> "asyncio.Future[Outcome]":
+        return asyncio.ensure_future(self._write(name, item))
+
+    async def _read(self, name: Name) -> Found:
+        return (await self._store.read([name])).get(name)
+
+    async def _write(self, name: Name, item: Item) -> Outcome:
+        return (await self._store.write({name: item}))[name]
 
 
 class Adapter(Store, Upkeep, Protocol):

@@ -7,15 +7,16 @@ Contract
     All of it runs in one context (`contextvars`) of the request's own.
 
 Cost
-    No task where nothing is awaited, and one where the method is a coroutine. Tornado's makes one task
-    always, and a second of the Awaitable that it returns.
+    No task where nothing is awaited, or only a result (`later.py`), and one where the method is a
+    coroutine. Tornado's makes one task always, and a second of the Awaitable that it returns.
 """
 
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tornado.httputil import (
@@ -28,6 +29,7 @@ from tornado.httputil import (
 from tornado.web import Finish, HTTPError
 
 from springfield.headers import Headers
+from springfield.web.later import Later
 from springfield.web.request import Request
 
 if TYPE_CHECKING:
@@ -94,7 +96,36 @@ class Execution(HTTPMessageDelegate):
         except Exception as error:  # noqa: BLE001
             _fail(handler, error)
             return
-        handler.task = self._begin(_answered(handler, awaitable))
+        self._wait(handler, awaitable)
+
+    def _wait(self, handler: "Handler", awaitable: Awaitable[None]) -> None:
+        if isinstance(awaitable, Later):
+            handler.task = awaitable.future
+            go_on = partial(self._go_on, handler, awaitable.go_on)
+            awaitable.future.add_done_callback(go_on, context=self._context)
+        else:
+            handler.task = self._begin(_answered(handler, awaitable))
+
+    def _go_on(
+        self,
+        handler: "Handler",
+        go_on: Callable[[Any], Awaitable[None] | None],
+        future: "asyncio.Future[Any]",
+    ) -> None:
+        handler.task = None
+        try:
+            awaitable = go_on(future.result())
+            if awaitable is not None:
+                self._wait(handler, awaitable)
+            elif not handler.is_finished:
+                _ = handler.finish()
+        except asyncio.CancelledError as error:
+            if not handler.is_abandoned:
+                _fail(handler, error)  # what it waited for was cancelled, and not the request
+            elif not handler.is_finished:
+                handler.send_error(500)
+        except Exception as error:  # noqa: BLE001
+            _fail(handler, error)
 
     def _begin(self, work: Any) -> "asyncio.Task[None]":
         return asyncio.get_running_loop().create_task(work, context=self._context)

@@ -92,22 +92,19 @@ class Changes:
         self.deletes = ChangeWaves(self._delete, self._done)
         self._swaps: set[asyncio.Task[None]] = set()
 
-    async def one(
+    def one(
         self,
         way: Waves[Change] | None,
         name: Name,
         item: Item | None,
         expected: Item | None = None,
-    ) -> Any:
-        """Do it and return its outcome; raise what is wrong with the store. Keeps the deadline."""
+    ) -> Answer:
+        """Return the future of its outcome, which raises what is wrong with the store."""
         asked, timer = self._ask([Change(way, name, item, expected)])
         ((_, answer),) = asked
-        if timer is None:
-            return await answer
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        if timer is not None:
+            answer.add_done_callback(lambda _: timer.cancel())
+        return answer
 
     async def many(self, changes: Sequence[Change]) -> list[Any]:
         """Do them and return an outcome each; raise what is wrong with the store for all of them."""

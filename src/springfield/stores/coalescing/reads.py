@@ -2,32 +2,42 @@
 
 Contract
     Who asks joins a wave that is not yet sent, so the answer reflects every write that was acknowledged
-    before. A name that several ask for is read once. Who is alone asks the store himself, at once.
+    before. A name that several ask for is read once.
+
+Cancellation
+    Who is cancelled disturbs nobody. A wave that is carried for nobody any more is cancelled.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from springfield.errors import SpringfieldError, Unavailable
 from springfield.model import Item, Name
 from springfield.observability.trace_context import TraceContext, current
 from springfield.resilience.deadline import deadline
 from springfield.stores.coalescing.waves import BYTES, NAMES, Waves, act_for, own
-from springfield.stores.store import Store
-
-Found = Mapping[Name, Item | SpringfieldError]
+from springfield.stores.store import Found, Store
 
 _FADING = 0.9
 """What is left, after each wave, of the memory of large items."""
 
 
-class _Reader(NamedTuple):
-    """Somebody who waits for an item."""
+class _Reader(asyncio.Future[Found]):
+    """Somebody who waits for an item. A future with a few attributes costs half of one beside a tuple."""
+
+    __slots__ = ("name", "reads", "trace")
 
     name: Name
-    answer: "asyncio.Future[Found]"
+    reads: "Reads"
     trace: TraceContext | None
+
+    def cancel(self, msg: object = None) -> bool:
+        """See Future."""
+        is_cancelled = super().cancel(msg)
+        if is_cancelled:
+            self.reads.leave()
+        return is_cancelled
 
 
 class Reads(Waves[_Reader]):
@@ -37,32 +47,31 @@ class Reads(Waves[_Reader]):
         super().__init__()
         self._store = store
         self._label = label
+        self._carried: dict[asyncio.Task[None], Sequence[_Reader]] = {}
         self._size = 1.0
         """Bytes that an item may have, as far as those before tell."""
 
-    async def read(self, names: Collection[Name]) -> Found:
-        """See Store, for one name. The caller's deadline holds."""
-        if self.is_lone and not self.in_flight:
-            self.in_flight += 1
-            try:
-                return await self._store.read(names)
-            finally:
-                self.come_back()
+    def read(self, name: Name) -> "asyncio.Future[Found]":
+        """See Gathering. The future may be cancelled."""
         loop, until = asyncio.get_running_loop(), deadline.get()
-        answer: asyncio.Future[Found] = loop.create_future()
-        timer = None
+        reader = _Reader(loop=loop)
+        reader.name = name
+        reader.reads = self
+        reader.trace = current.get()
         if until is not None:
             if until <= loop.time():
-                raise self._late()
-            timer = loop.call_at(until, self._give_up, answer)
-        (name,) = names
-        self.ask(_Reader(name, answer, current.get()))
-        if timer is None:
-            return await answer
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+                reader.set_exception(self._late())
+                return reader
+            timer = loop.call_at(until, self._give_up, reader)
+            reader.add_done_callback(lambda _: timer.cancel())
+        self.ask(reader)
+        return reader
+
+    def leave(self) -> None:
+        """Take note that somebody does not wait any more: nothing is read for nobody."""
+        for task, wave in self._carried.items():
+            if all(reader.done() for reader in wave):
+                task.cancel()
 
     def _take(self) -> Sequence[_Reader]:
         room = max(1, min(NAMES, int(BYTES / self._size)))
@@ -70,7 +79,7 @@ class Reads(Waves[_Reader]):
         names: set[Name] = set()
         while self.waiting and len(names) < room:
             reader = self.waiting.popleft()
-            if not reader.answer.done():
+            if not reader.done():
                 wave.append(reader)
                 names.add(reader.name)
         return wave
@@ -78,33 +87,38 @@ class Reads(Waves[_Reader]):
     async def _carry(self, wave: Sequence[_Reader]) -> None:
         act_for([reader.trace for reader in wave])
         try:
-            found = await self._store.read({reader.name for reader in wave})
+            found = await self._read(wave)
         except asyncio.CancelledError:
-            for _, answer, _ in wave:
-                answer.cancel()
+            for reader in wave:
+                reader.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - raised by each caller
-            for _, answer, _ in wave:
-                if not answer.done():
-                    answer.set_exception(own(error))
+            for reader in wave:
+                if not reader.done():
+                    reader.set_exception(own(error))
             return
         largest = self._size * _FADING
-        for name, answer, _ in wave:
-            item = found.get(name)
-            if answer.done():
+        for reader in wave:
+            if reader.done():
                 continue
-            if item is None:
-                answer.set_result({})
-            elif isinstance(item, Item):
-                answer.set_result({name: item})
+            item = found.get(reader.name)
+            if isinstance(item, Item):
                 largest = max(largest, len(item.content))
-            else:
-                answer.set_result({name: own(item)})
+            reader.set_result(own(item) if isinstance(item, SpringfieldError) else item)
         self._size = max(largest, 1.0)
 
-    def _give_up(self, answer: "asyncio.Future[Found]") -> None:
-        if not answer.done():
-            answer.set_exception(self._late())
+    async def _read(self, wave: Sequence[_Reader]) -> Mapping[Name, Item | SpringfieldError]:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._carried[task] = wave
+        try:
+            return await self._store.read({reader.name for reader in wave})
+        finally:
+            del self._carried[task]
+
+    def _give_up(self, reader: _Reader) -> None:
+        if not reader.done():
+            reader.set_exception(self._late())
+            self.leave()
 
     def _late(self) -> Unavailable:
         return Unavailable(

@@ -49,8 +49,8 @@ class Handler(Answering):
 
     is_answered_early = False
     """Whether the answer was given while the body was still coming; the method is not called."""
-    task: "asyncio.Task[None] | None" = None
-    """What answers, where the method is a coroutine."""
+    task: "asyncio.Future[Any] | None" = None
+    """What is waited for: the task of a method that is a coroutine, or the future of a Later."""
     waited = 0.0
     """Seconds that the client wished to wait for a change."""
     failure: BaseException | None = None

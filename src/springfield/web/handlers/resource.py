@@ -5,6 +5,8 @@ import math
 import time
 from collections.abc import Awaitable
 from email.utils import formatdate
+from functools import partial
+from typing import cast
 from urllib.parse import urlencode
 
 from springfield.content import MEDIA_TYPES
@@ -13,7 +15,8 @@ from springfield.headers import Headers
 from springfield.model import Item, Kind, Precondition
 from springfield.object_resources import ObjectCollection
 from springfield.resilience.deadline import remaining
-from springfield.resources import PAGE_DEFAULT, Collection
+from springfield.resources import PAGE_DEFAULT, Collection, Written
+from springfield.stores.store import Found, Outcome
 from springfield.watching import Unchanged
 from springfield.web.conditions import (
     lifetime_of,
@@ -22,6 +25,7 @@ from springfield.web.conditions import (
     seconds_to_wait,
 )
 from springfield.web.handlers.base import Handler
+from springfield.web.later import Later
 from springfield.web.media import check_media_type, check_patch_type, require_acceptable
 from springfield.web.parameters import parameter
 from springfield.web.ranges import refuse_part
@@ -51,8 +55,8 @@ class ItemHandler(Handler):
     def check_write(self) -> None:
         """See Handler: condition, lifetime and media type."""
         headers = self.request.headers
-        precondition_of(headers)
-        lifetime_of(parameter(self.request, "ttl"))
+        self._condition = precondition_of(headers)
+        self._lifetime = lifetime_of(parameter(self.request, "ttl"))
         if self._needs_precondition:
             require_precondition(headers)
         if self.request.method != "DELETE":
@@ -75,11 +79,24 @@ class ItemHandler(Handler):
         """Answer with the item's content, or 304 when the client has it; wait if it wishes so."""
         require_acceptable(self.request.headers, MEDIA_TYPES[self.collection.kind])
         condition = precondition_of(self.request.headers)
-        item = self.collection.get_at_once(name) if condition.is_absent else None
-        if item is None:
+        if not condition.is_absent:
             return self._get(name, condition)
+        item = self.collection.get_soon(name)
+        if not isinstance(item, Item):
+            return Later(item, partial(self._found, name))
         self._send(item, item.entity_tag)
         return None
+
+    def _found(self, name: str, found: Found) -> Awaitable[None] | None:
+        item = self.collection.fit(name, found)
+        if item is None:
+            return self._large(name, cast("Item", found))
+        self._send(item, item.entity_tag)
+        return None
+
+    async def _large(self, name: str, found: Item) -> None:
+        item = await self.collection.served(name, found)
+        self._send(item, item.entity_tag)
 
     async def _get(self, name: str, condition: Precondition) -> None:
         changes = self.collection.watch.changes
@@ -115,14 +132,22 @@ class ItemHandler(Handler):
 
     head = get
 
-    async def post(self, name: str) -> None:
+    def post(self, name: str) -> Awaitable[None]:
         """Insert or overwrite the item: 204."""
-        written = await self.collection.put(
-            name,
-            bytes(self._body),
-            precondition_of(self.request.headers),
-            lifetime_of(parameter(self.request, "ttl")),
-        )
+        content = bytes(self._body)
+        if self._condition.is_absent:
+            outcome = self.collection.put_soon(name, content, self._lifetime)
+            if outcome is not None:
+                return Later(outcome, partial(self._put, name, content))
+        return self._post(name, content)
+
+    def _put(self, name: str, content: bytes, outcome: Outcome) -> None:
+        self._written(self.collection.written(name, content, outcome))
+
+    async def _post(self, name: str, content: bytes) -> None:
+        self._written(await self.collection.put(name, content, self._condition, self._lifetime))
+
+    def _written(self, written: Written) -> None:
         # RFC 9110, section 9.3.4: after a PUT only where the content was kept as it was sent.
         if self.request.method == "POST" or written.is_verbatim:
             self.set_header("Etag", f'"{written.entity_tag}"')
@@ -132,7 +157,7 @@ class ItemHandler(Handler):
 
     async def delete(self, name: str) -> None:
         """Remove the item: 204, also when it was absent."""
-        await self.collection.delete(name, precondition_of(self.request.headers))
+        await self.collection.delete(name, self._condition)
         self.set_status(204)
 
     def _seconds_to_wait(self) -> float:
@@ -176,8 +201,7 @@ class JSONItemHandler(ItemHandler):
 
     async def patch(self, name: str) -> None:
         """Merge the body into the item (RFC 7396): 204."""
-        condition = precondition_of(self.request.headers)
-        tag = await self.collection.patch(name, bytes(self._body), condition)
+        tag = await self.collection.patch(name, bytes(self._body), self._condition)
         self.set_header("Etag", f'"{tag}"')
         self.set_status(204)
 
