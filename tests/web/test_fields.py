@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from tornado.httputil import HTTPHeaders
 
 from springfield.errors import SpringfieldError
+from springfield.headers import Headers
 from springfield.model import Kind
 from springfield.web.conditions import precondition_of, seconds_to_wait
 from springfield.web.fields import Malformed, media_type_of, preferences_of, split
@@ -86,14 +86,14 @@ def test_what_is_no_media_type_is_malformed(value: str) -> None:
 def test_the_preference_wait_is_found_and_nothing_else_taken_for_it(
     value: str, seconds: int
 ) -> None:
-    assert seconds_to_wait(HTTPHeaders({"Prefer": value}), 60) == seconds
+    assert seconds_to_wait(Headers({"Prefer": value}), 60) == seconds
 
 
 def test_preferences_have_the_value_that_comes_first() -> None:
     assert preferences_of("a=1;x, b, A=2") == {"a": "1", "b": ""}
 
 
-READERS: dict[str, Callable[[HTTPHeaders], object]] = {
+READERS: dict[str, Callable[[Headers], object]] = {
     "Content-Type": lambda headers: check_media_type(Kind.TEXT, headers),
     "Prefer": lambda headers: seconds_to_wait(headers, 60),
     "If-Match": precondition_of,
@@ -111,7 +111,7 @@ def test_no_field_costs_more_than_in_proportion_to_its_length(
     field: str, start: str, piece: str
 ) -> None:
     def seconds(size: int) -> float:
-        headers = HTTPHeaders({field: start + piece * (size // len(piece))})
+        headers = Headers({field: start + piece * (size // len(piece))})
         best = float("inf")
         for _ in range(3):
             began = time.process_time()

@@ -126,7 +126,7 @@ def make_engine(
 
     `tell` is called with each request that the engine refuses by itself; Tornado's tells of none.
     """
-    if trusted is not None:
+    if trusted is not None and (trusted.networks or trusted.includes_unix_socket):
         application = BehindProxies(application, trusted)
     if name == "httptools":
         return HttptoolsServer(application, limits, tls, tell)

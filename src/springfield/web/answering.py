@@ -28,6 +28,7 @@ from springfield.web.traffic import Traffic
 _FIELDS = {"Server": "springfield", "X-Content-Type-Options": "nosniff"}
 """What every answer says: as little about the server as the standard allows, and no guessing of types."""
 
+_OK = 200
 _EMPTY = frozenset({204, 304})
 _OF_CONTENT = ("Content-Encoding", "Content-Language", "Content-Type")
 _TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
@@ -63,7 +64,7 @@ class Answering(RequestHandler):
     def clear(self) -> None:
         """See RequestHandler."""
         self.status = 200
-        self.fields = Headers({"Date": http_date(), **_FIELDS})
+        self.fields = Headers(_fields_of(int(time.time())).copy())
         self.content = []
         self.set_default_headers()
 
@@ -157,14 +158,16 @@ class Answering(RequestHandler):
 
     def _settle_content(self) -> None:
         fields = self.fields.fields
-        if self.status == HTTPStatus.OK and "Etag" not in fields:
+        if self.status == _OK and "Etag" not in fields:
             self._tag_content()
         if self.status in _EMPTY:
             for name in _OF_CONTENT:
                 if name in fields:
                     del self.fields[name]
         elif "Content-Length" not in fields:
-            self.fields["Content-Length"] = str(sum(map(len, self.content)))
+            content = self.content
+            size = len(content[0]) if len(content) == 1 else sum(map(len, content))
+            fields["Content-Length"] = str(size)
 
     def _tag_content(self) -> None:
         if self.request.method not in {"GET", "HEAD"} or not (tag := self.compute_etag()):
@@ -182,14 +185,10 @@ def entity_tag_of(content: bytes) -> str:
     return f'"{hashlib.sha1(content, usedforsecurity=False).hexdigest()}"'
 
 
-def http_date() -> str:
-    """Return the value of Date: made once a second (RFC 9110, section 5.6.7)."""
-    return _date_of(int(time.time()))
-
-
 @lru_cache(2)
-def _date_of(second: int) -> str:
-    return format_timestamp(second)
+def _fields_of(second: int) -> dict[str, str]:
+    """Return what every answer of this second says (Date: RFC 9110, section 5.6.7)."""
+    return {"Date": format_timestamp(second), **_FIELDS}
 
 
 @lru_cache

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from tornado.httputil import HTTPHeaders
 
 from springfield.errors import InvalidParameter
+from springfield.headers import Headers
 from springfield.model import ANY_TAG, UNCONDITIONAL, Precondition
 from springfield.web.fields import preferences_of
 from springfield.web.problems import HTTPRefusal
@@ -26,9 +27,9 @@ _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}", re.ASCII)
 
 
-def precondition_of(headers: HTTPHeaders) -> Precondition:
+def precondition_of(headers: Headers) -> Precondition:
     """Read If-Match and If-None-Match (RFC 9110, sections 13.1.1 and 13.1.2)."""
-    if "If-Match" not in headers and "If-None-Match" not in headers:
+    if "If-Match" not in headers.fields and "If-None-Match" not in headers.fields:
         return UNCONDITIONAL
     match, none_match = (_tags(headers, field) for field in ("If-Match", "If-None-Match"))
     return Precondition(

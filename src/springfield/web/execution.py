@@ -55,7 +55,8 @@ class Execution(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         """Make the handler and let it prepare; raises HTTPInputError for a head that means nothing."""
         assert isinstance(start_line, RequestStartLine)
-        request = Request(start_line, Headers.of(headers), self._connection)
+        fields = headers if type(headers) is Headers else Headers.of(headers)
+        request = Request(start_line, fields, self._connection)
         handler_class, arguments, names = self._application.target_of(request.path)
         self._handler = handler = handler_class(self._application, request, **arguments)
         handler.path_args = list(names)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from tornado.httputil import HTTPHeaders
 
 from springfield.errors import NotStorable
+from springfield.headers import Headers
 from springfield.model import Kind
 from springfield.web.fields import Malformed, media_type_of, split
 from springfield.web.problems import HTTPRefusal
@@ -42,9 +43,9 @@ def check_patch_type(headers: HTTPHeaders) -> None:
         raise refusal
 
 
-def require_acceptable(headers: HTTPHeaders, media_type: str) -> None:
+def require_acceptable(headers: Headers, media_type: str) -> None:
     """Raise HTTPRefusal (406) when Accept excludes `media_type` (RFC 9110, section 12.5.1)."""
-    accept = headers.get("Accept")
+    accept = headers.fields.get("Accept")
     if accept is None or accept == "*/*" or not accept.strip():
         return
     wanted = media_type.partition(";")[0]

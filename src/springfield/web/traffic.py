@@ -14,8 +14,8 @@ class Traffic:
         """Whether no more requests are wanted: readiness fails, answers say `Connection: close`."""
         self.is_stopping = False
         """Whether nothing is listened on any more, so that no answer may take its time."""
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._quiet: asyncio.Future[None] | None = None
+        """Of who waits until nothing is in flight; an Event would be set and cleared by each request."""
 
     @property
     def active(self) -> int:
@@ -24,21 +24,21 @@ class Traffic:
 
     def begin(self) -> None:
         """Take note of a request."""
-        if not self.in_flight:
-            self._quiet.clear()
         self.in_flight += 1
 
     def end(self) -> None:
         """Take note that a request's answer was sent, or that its client is gone."""
         self.in_flight -= 1
-        if not self.in_flight:
-            self._quiet.set()
+        if not self.in_flight and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
 
     async def finish(self, timeout: float) -> int:
         """Wait until nothing is in flight, at most `timeout` seconds; return what still is."""
         try:
             async with asyncio.timeout(timeout):
-                await self._quiet.wait()
+                while self.in_flight:
+                    self._quiet = asyncio.get_running_loop().create_future()
+                    await self._quiet
         except TimeoutError:
             pass
         return self.in_flight

@@ -97,7 +97,7 @@ class Exchange(HTTPConnection):
         if self.is_gone:
             return self._wire.outflow.failed()
         assert isinstance(start_line, ResponseStartLine)
-        fields = Headers.of(headers)
+        fields = headers if type(headers) is Headers else Headers.of(headers)
         self._frame(start_line.code, fields)
         self._connect(fields)
         head = _rendered(start_line, fields)

@@ -159,22 +159,23 @@ class WireProtocol(Connection):
         exchange = Exchange(self, head)
         exchange.delegate = self._connections.delegate.start_request(self, exchange)
         self._exchange = exchange
-        self._await(exchange.delegate.headers_received(head.start_line, head.headers))
+        awaitable = exchange.delegate.headers_received(head.start_line, head.headers)
+        if awaitable is not None:
+            self._await(awaitable)
 
     def _deliver(self, exchange: Exchange) -> None:
         body = self._parser.take_body()
         if not exchange.is_answered:
-            if body:
-                self._await(exchange.delegate.data_received(body))
+            awaitable = exchange.delegate.data_received(body) if body else None
+            if awaitable is not None:
+                self._await(awaitable)
             return
         self._discarded += len(body)
         if self._discarded > self._limits.linger_size:
             self.end()
 
-    def _await(self, awaitable: Awaitable[None] | None) -> None:
+    def _await(self, awaitable: Awaitable[None]) -> None:
         """Read nothing on before `awaitable` is done."""
-        if awaitable is None:
-            return
         future = asyncio.ensure_future(awaitable)
         if future.done():
             future.result()

@@ -170,7 +170,7 @@ class ItemHandler(Handler):
 
     def _send(self, item: Item, tag: str) -> None:
         self._describe(item, tag)
-        self.set_header("Content-Type", MEDIA_TYPES[self.collection.kind])
+        self.fields.fields["Content-Type"] = MEDIA_TYPES[self.collection.kind]
         self.write(item.content)
 
     def _describe(self, item: Item, tag: str) -> None:
