@@ -67,7 +67,7 @@ class Table:
                 f"column {EXPIRES_AT} with the comment '{EXPIRY_UNIT}', as tables of "
                 "`springfield init` have. Leave out ttl, or add the column."
             )
-        size = sum(len(each.content) for each in (item, expected) if each)
+        size = (len(item.content) if item else 0) + (len(expected.content) if expected else 0)
         if not self.can_send(size):
             return NotStorable(
                 f"The content has {size} bytes (under a precondition together with the content "
@@ -85,11 +85,12 @@ class Table:
         chunk: list[Row] = []
         size = 0
         for row in rows:
-            if chunk and (len(chunk) == BATCH or size + row.size > self.max_packet // 4):
+            its_size = row.size
+            if chunk and (len(chunk) == BATCH or size + its_size > self.max_packet // 4):
                 yield chunk
                 chunk, size = [], 0
             chunk.append(row)
-            size += row.size
+            size += its_size
         if chunk:
             yield chunk
 
@@ -179,8 +180,8 @@ class Table:
             values += f", {_END}"
             # Behind the content: an assignment sees what those before it have changed.
             changes += f", {ends} = VALUES({ends})"
-        smallest = min(rows, key=lambda row: row.size)
-        padded = [*rows, *[smallest] * (_power_of_two(len(rows)) - len(rows))]
+        padding = _power_of_two(len(rows)) - len(rows)
+        padded = [*rows, *[min(rows, key=lambda row: row.size)] * padding] if padding else rows
         sql = (
             f"INSERT INTO {self.sql_name} ({', '.join(columns)}) "
             f"VALUES {', '.join([f'({values})'] * len(padded))} "
@@ -188,12 +189,10 @@ class Table:
         )
         return sql, [argument for row in padded for argument in self._arguments(row)]
 
-    def _arguments(self, row: Row) -> list[Argument]:
-        arguments: list[Argument] = [
-            self.name.argument(row.name.encode()),
-            self.content.argument(row.item.content),
-        ]
-        return [*arguments, *row.end] if self.expiry else arguments
+    def _arguments(self, row: Row) -> tuple[Argument, ...]:
+        name = self.name.argument(row.name.encode())
+        content = self.content.argument(row.item.content)
+        return (name, content, *row.end) if self.expiry else (name, content)
 
     def _match(self, names: Sequence[Name], expected: bytes | None = None) -> Statement:
         """Return the condition for these names, alive and with the content `expected` if given."""
