@@ -4,7 +4,7 @@ Every statement compares names and contents as bytes, whatever the collation of 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from springfield.errors import NotStorable, SpringfieldError
 from springfield.model import Item, Name
@@ -44,6 +44,8 @@ class Table:
     engine: str
     max_packet: int
     """Bytes; the server closes the connection on a larger statement."""
+    _selects: dict[int, str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What `select` gives, by the number of names."""
 
     def refusal(
         self, name: Name, item: Item | None = None, expected: Item | None = None
@@ -96,10 +98,15 @@ class Table:
 
     def select(self, names: Sequence[Name]) -> Statement:
         """Return SQL that gives name, content and end, as bytes, of the names that are there."""
-        match, arguments = self._match(names)
-        ends = quoted(self.expiry.name) if self.expiry else "NULL"
-        columns = f"{self.name.as_bytes}, {self.content.as_bytes}, {ends}"
-        return f"SELECT {columns} FROM {self.sql_name} WHERE {match}{self._and_alive}", arguments
+        padded, arguments = self._padded(names)
+        count = len(padded)
+        sql = self._selects.get(count)
+        if sql is None:
+            ends = quoted(self.expiry.name) if self.expiry else "NULL"
+            columns = f"{self.name.as_bytes}, {self.content.as_bytes}, {ends}"
+            where = f"{self._is_among(count)}{self._and_alive}"
+            sql = self._selects[count] = f"SELECT {columns} FROM {self.sql_name} WHERE {where}"
+        return sql, arguments
 
     def delete(self, names: Sequence[Name], expected: bytes | None = None) -> Statement:
         """Return SQL that removes exactly these names, where they hold what is `expected`."""
@@ -196,18 +203,27 @@ class Table:
 
     def _match(self, names: Sequence[Name], expected: bytes | None = None) -> Statement:
         """Return the condition for these names, alive and with the content `expected` if given."""
-        padded = [*names, *[names[-1]] * (_power_of_two(len(names)) - len(names))]
-        arguments = list[Argument](name.encode() for name in padded)
-        match = f"{self.name.as_bytes} IN ({', '.join('?' * len(padded))})"
-        if self.name.is_text:
-            # The first condition finds the rows through the index, the second keeps the exact ones.
-            folded = f"CONVERT(? USING {self.name.charset}) COLLATE {self.name.collation}"
-            listed = ", ".join([folded] * len(padded))
-            match = f"{quoted(self.name.name)} IN ({listed}) AND {match}"
-            arguments = [*padded, *arguments]
+        padded, arguments = self._padded(names)
+        match = self._is_among(len(padded))
         if expected is None:
             return match, arguments
         return f"{match} AND {self.content.as_bytes} = ?{self._and_alive}", [*arguments, expected]
+
+    def _padded(self, names: Sequence[Name]) -> tuple[Sequence[Name], list[Argument]]:
+        """Return as many names as SQL is made for, and the arguments of `_is_among`."""
+        padding = _power_of_two(len(names)) - len(names)
+        padded = [*names, *[names[-1]] * padding] if padding else names
+        arguments = list[Argument](name.encode() for name in padded)
+        return padded, [*padded, *arguments] if self.name.is_text else arguments
+
+    def _is_among(self, count: int) -> str:
+        """Return the condition for exactly so many names."""
+        match = f"{self.name.as_bytes} IN ({', '.join('?' * count)})"
+        if not self.name.is_text:
+            return match
+        # The first condition finds the rows through the index, the second keeps the exact ones.
+        folded = f"CONVERT(? USING {self.name.charset}) COLLATE {self.name.collation}"
+        return f"{quoted(self.name.name)} IN ({', '.join([folded] * count)}) AND {match}"
 
 
 _END = f"CAST(? AS SIGNED) + IF(?, {NOW}, 0)"
