@@ -185,16 +185,22 @@ class Collection:
                 f"replace it whole. {error}"
             ) from error
 
+    def delete_soon(self, raw_name: str) -> "asyncio.Future[SpringfieldError | None]":
+        """Begin what `delete` does without a condition; the outcome is to be given to `deleted`."""
+        return self._gathering.delete_soon(parse_name(raw_name))
+
+    def deleted(self, raw_name: str, refusal: SpringfieldError | None) -> None:
+        """Raise what was wrong, if anything was; whoever waits for the name is told."""
+        if refusal is not None and not isinstance(refusal, NotStorable):
+            raise refusal
+        self.watch.changed(Name(raw_name))
+
     async def delete(self, raw_name: str, condition: Precondition = UNCONDITIONAL) -> None:
         """Remove the item; an absent one is no error, unless `condition` says so."""
-        name = parse_name(raw_name)
-        if not condition.is_absent:
-            await self._change(name, condition, None)
-            return
-        refused = await self._store.delete([name])
-        if name in refused and not isinstance(refused[name], NotStorable):
-            raise refused[name]
-        self.watch.changed(name)
+        if condition.is_absent:
+            self.deleted(raw_name, await self.delete_soon(raw_name))
+        else:
+            await self._change(parse_name(raw_name), condition, None)
 
     async def _change(
         self,

@@ -73,6 +73,10 @@ class Coalesced:
         """See Gathering. What was sent is done, even if the future is cancelled."""
         return self._changes.one(self._changes.writes, name, item)
 
+    def delete_soon(self, name: Name) -> "asyncio.Future[SpringfieldError | None]":
+        """See Gathering. What was sent is done, even if the future is cancelled."""
+        return self._changes.one(self._changes.deletes, name, None)
+
     async def swap(self, name: Name, expected: Item | None, new: Item | None) -> Swapped | None:
         """See Store."""
         return cast("Swapped | None", await self._changes.one(None, name, new, expected))
@@ -82,7 +86,7 @@ class Coalesced:
         changes, way = self._changes, self._changes.deletes
         if len(names) == 1:
             (name,) = names
-            refusal = await changes.one(way, name, None)
+            refusal = await self.delete_soon(name)
             return {} if refusal is None else {name: refusal}
         different = dict.fromkeys(names)
         refusals = await changes.many([Change(way, name, None, None) for name in different])

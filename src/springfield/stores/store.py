@@ -184,6 +184,10 @@ class Gathering(Protocol):
         """Do what `write` does for one name."""
         ...
 
+    def delete_soon(self, name: Name) -> "asyncio.Future[SpringfieldError | None]":
+        """Do what `delete` does for one name; the result is what was refused."""
+        ...
+
 
 def gathering(store: Store) -> Gathering:
     """Return the store itself, if it is Gathering, or what makes a task of each call."""
@@ -200,11 +204,17 @@ class _Apart:
     def write_soon(self, name: Name, item: Item) -> "asyncio.Future[Outcome]":
         return asyncio.ensure_future(self._write(name, item))
 
+    def delete_soon(self, name: Name) -> "asyncio.Future[SpringfieldError | None]":
+        return asyncio.ensure_future(self._delete(name))
+
     async def _read(self, name: Name) -> Found:
         return (await self._store.read([name])).get(name)
 
     async def _write(self, name: Name, item: Item) -> Outcome:
         return (await self._store.write({name: item}))[name]
+
+    async def _delete(self, name: Name) -> SpringfieldError | None:
+        return (await self._store.delete([name])).get(name)
 
 
 class Adapter(Store, Upkeep, Protocol):

@@ -10,7 +10,7 @@ from typing import cast
 from urllib.parse import urlencode
 
 from springfield.content import MEDIA_TYPES
-from springfield.errors import InvalidParameter, PreconditionFailed
+from springfield.errors import InvalidParameter, PreconditionFailed, SpringfieldError
 from springfield.headers import Headers
 from springfield.model import Item, Kind, Precondition
 from springfield.object_resources import ObjectCollection
@@ -79,31 +79,34 @@ class ItemHandler(Handler):
         """Answer with the item's content, or 304 when the client has it; wait if it wishes so."""
         require_acceptable(self.request.headers, MEDIA_TYPES[self.collection.kind])
         condition = precondition_of(self.request.headers)
-        if not condition.is_absent:
+        if not condition.is_absent and "Prefer" in self.request.headers.fields:
             return self._get(name, condition)
         item = self.collection.get_soon(name)
         if not isinstance(item, Item):
-            return Later(item, partial(self._found, name))
-        self._send(item, item.entity_tag)
+            return Later(item, partial(self._found, name, condition))
+        self._check_and_send(name, condition, item)
         return None
 
-    def _found(self, name: str, found: Found) -> Awaitable[None] | None:
+    def _found(self, name: str, condition: Precondition, found: Found) -> Awaitable[None] | None:
         item = self.collection.fit(name, found)
         if item is None:
-            return self._large(name, cast("Item", found))
-        self._send(item, item.entity_tag)
+            return self._large(name, condition, cast("Item", found))
+        self._check_and_send(name, condition, item)
         return None
 
-    async def _large(self, name: str, found: Item) -> None:
-        item = await self.collection.served(name, found)
-        self._send(item, item.entity_tag)
+    async def _large(self, name: str, condition: Precondition, found: Item) -> None:
+        self._check_and_send(name, condition, await self.collection.served(name, found))
+
+    def _check_and_send(self, name: str, condition: Precondition, item: Item) -> None:
+        tag = item.entity_tag
+        self._check_match(name, condition, tag)
+        self._send(item, tag, condition)
 
     async def _get(self, name: str, condition: Precondition) -> None:
         changes = self.collection.watch.changes
         item = await self.collection.get(name)
         tag = item.entity_tag
-        if not condition.matches(tag):
-            raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
+        self._check_match(name, condition, tag)
         seconds = self._seconds_to_wait() if condition.excludes(tag) else 0
         if seconds:
             # Ten thousand may wait: it is awaited right here, as each coroutine has its price, and
@@ -124,11 +127,7 @@ class ItemHandler(Handler):
             self.clear()  # Date is of the answer, and perhaps the service stops
             if seconds >= 1:  # RFC 7240, section 4.3: whole seconds; none is no wait
                 self.set_header("Preference-Applied", f"wait={int(seconds)}")
-        if condition.excludes(tag):
-            self._describe(item, tag)
-            self.set_status(304)
-        else:
-            self._send(item, tag)
+        self._send(item, tag, condition)
 
     head = get
 
@@ -155,8 +154,18 @@ class ItemHandler(Handler):
 
     put = post
 
-    async def delete(self, name: str) -> None:
+    def delete(self, name: str) -> Awaitable[None]:
         """Remove the item: 204, also when it was absent."""
+        if self._condition.is_absent:
+            refusal = self.collection.delete_soon(name)
+            return Later(refusal, partial(self._deleted, name))
+        return self._delete(name)
+
+    def _deleted(self, name: str, refusal: SpringfieldError | None) -> None:
+        self.collection.deleted(name, refusal)
+        self.set_status(204)
+
+    async def _delete(self, name: str) -> None:
         await self.collection.delete(name, self._condition)
         self.set_status(204)
 
@@ -168,8 +177,15 @@ class ItemHandler(Handler):
             return 0
         return seconds
 
-    def _send(self, item: Item, tag: str) -> None:
+    def _check_match(self, name: str, condition: Precondition, tag: str) -> None:
+        if not condition.matches(tag):
+            raise PreconditionFailed(f"If-Match is false: {name} is another than you think.")
+
+    def _send(self, item: Item, tag: str, condition: Precondition) -> None:
         self._describe(item, tag)
+        if condition.excludes(tag):
+            self.set_status(304)
+            return
         self.fields.fields["Content-Type"] = MEDIA_TYPES[self.collection.kind]
         self.write(item.content)
 
