@@ -82,8 +82,11 @@ class Collection:
         """Return the item; raise Missing, or Unreadable when it is not of this kind."""
         return await self.served(raw_name, await self._find(parse_name(raw_name)))
 
-    def get_soon(self, raw_name: str) -> "Item | asyncio.Future[Found]":
-        """Return the item if that takes no wait, else the future of what is to be given to `fit`."""
+    def get_soon(self, raw_name: str) -> "Item | asyncio.Future[Found] | None":
+        """Return the item if that takes no wait, or the future of what is to be given to `fit`.
+
+        None, and nothing was done, where `get` is quicker: nobody else reads.
+        """
         name = parse_name(raw_name)
         found = self._read_at_once([name])
         if found is not None and (item := self.fit(name, found.get(name))) is not None:

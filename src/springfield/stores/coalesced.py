@@ -52,13 +52,15 @@ class Coalesced:
         found = self.read_at_once(names)
         if found is not None:
             return found
+        if self._reads.is_idle:
+            return await self._reads.read_alone(names)
         (name,) = names
         item = await self._reads.read(name)
         return {} if item is None else {name: item}
 
-    def read_soon(self, name: Name) -> "asyncio.Future[Found]":
+    def read_soon(self, name: Name) -> "asyncio.Future[Found] | None":
         """See Gathering."""
-        return self._reads.read(name)
+        return None if self._reads.is_idle else self._reads.read(name)
 
     async def write(self, items: Mapping[Name, Item]) -> Mapping[Name, Outcome]:
         """See Store."""

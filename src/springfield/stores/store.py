@@ -176,8 +176,8 @@ class Gathering(Protocol):
     The deadline of the caller's context holds. What is wrong with the store is raised by the future.
     """
 
-    def read_soon(self, name: Name) -> "asyncio.Future[Found]":
-        """Do what `read` does for one name."""
+    def read_soon(self, name: Name) -> "asyncio.Future[Found] | None":
+        """Do what `read` does for one name; None, and nothing was done, where `read` is quicker."""
         ...
 
     def write_soon(self, name: Name, item: Item) -> "asyncio.Future[Outcome]":

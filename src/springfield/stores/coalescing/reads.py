@@ -2,14 +2,15 @@
 
 Contract
     Who asks joins a wave that is not yet sent, so the answer reflects every write that was acknowledged
-    before. A name that several ask for is read once.
+    before. A name that several ask for is read once. Who is alone asks the store himself, at once: a wave
+    would take him two turns of the event loop more, 30 µs.
 
 Cancellation
     Who is cancelled disturbs nobody. A wave that is carried for nobody any more is cancelled.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from springfield.errors import SpringfieldError, Unavailable
@@ -50,6 +51,19 @@ class Reads(Waves[_Reader]):
         self._carried: dict[asyncio.Task[None], Sequence[_Reader]] = {}
         self._size = 1.0
         """Bytes that an item may have, as far as those before tell."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether who comes now is alone, as the last one was."""
+        return self.is_lone and not self.in_flight
+
+    async def read_alone(self, names: Collection[Name]) -> Mapping[Name, Item | SpringfieldError]:
+        """See Store, for one name. Who comes meanwhile has to wait for the end of it."""
+        self.in_flight += 1
+        try:
+            return await self._store.read(names)
+        finally:
+            self.come_back()
 
     def read(self, name: Name) -> "asyncio.Future[Found]":
         """See Gathering. The future may be cancelled."""

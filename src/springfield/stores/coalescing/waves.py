@@ -50,6 +50,8 @@ class Waves(ABC, Generic[E]):
     def __init__(self) -> None:
         self.waiting: deque[E] = deque()
         self.in_flight = 0
+        self.is_lone = True
+        """Whether the last wave was for one caller alone."""
         self._is_called = False
         """Whether a task is about to take what waits."""
         self._timer: asyncio.TimerHandle | None = None
@@ -65,6 +67,12 @@ class Waves(ABC, Generic[E]):
         elif self.in_flight < LIMIT:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(PATIENCE * self.in_flight, self._overdue)
+
+    def come_back(self) -> None:
+        """Count one less in flight, and send what has come meanwhile."""
+        self.in_flight -= 1
+        if self._is_next():
+            self._start()
 
     async def close(self, timeout: float) -> None:
         """Wait for what is in flight, for `timeout` seconds at most; cancel what is left."""
@@ -104,6 +112,7 @@ class Waves(ABC, Generic[E]):
                 wave = self._take()
                 if self.waiting and self.in_flight < LIMIT:  # more than one wave carries
                     self._start()
+                self.is_lone = len(wave) == 1
                 if wave:
                     await self._carry(wave)
                 self.in_flight -= 1
@@ -113,9 +122,7 @@ class Waves(ABC, Generic[E]):
                     return
         finally:
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            self.in_flight -= 1
-            if self._is_next():
-                self._start()
+            self.come_back()
 
 
 async def ended(tasks: set[asyncio.Task[None]], timeout: float) -> None:

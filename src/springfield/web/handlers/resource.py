@@ -82,6 +82,8 @@ class ItemHandler(Handler):
         if not condition.is_absent and "Prefer" in self.request.headers.fields:
             return self._get(name, condition)
         item = self.collection.get_soon(name)
+        if item is None:
+            return self._get(name, condition)
         if not isinstance(item, Item):
             return Later(item, partial(self._found, name, condition))
         self._check_and_send(name, condition, item)
