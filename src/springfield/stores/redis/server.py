@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Protocol
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -28,6 +28,7 @@ from redis.exceptions import TimeoutError as DriverTimeoutError
 
 from springfield.errors import Misconfigured, OutcomeUnknown, StoreError, Unavailable
 from springfield.stores.places import Places
+from springfield.stores.redis.connections import DriverConnection
 from springfield.stores.store import PoolStatus
 
 Command = tuple[bytes | str | int, ...]
@@ -99,7 +100,7 @@ class Server:
                     packed = connection.pack_commands(commands)
                     is_sent = True
                     await connection.send_packed_command(packed, check_health=False)
-                    return [await _reply(connection) for _ in commands]
+                    return await _replies(connection, len(commands))
                 except BaseException:
                     await connection.disconnect(nowait=True)
                     raise
@@ -188,8 +189,11 @@ def _answer(replies: Sequence[Reply]) -> Reply:
     return next((reply for reply in replies if isinstance(reply, Exception)), replies[-1])
 
 
-async def _reply(connection: AbstractConnection) -> Reply:
-    try:
-        return await connection.read_response(disconnect_on_error=False)
-    except _REFUSALS as error:
-        return error
+async def _replies(connection: DriverConnection, count: int) -> list[Reply]:
+    replies: list[Reply] = []
+    for _ in range(count):
+        try:
+            replies.append(await connection.reply())
+        except _REFUSALS as error:
+            replies.append(error)
+    return replies
