@@ -15,6 +15,7 @@ from springfield.server.engines import EngineName, make_engine
 from springfield.server.limits import Limits
 from springfield.web.application import Route, RoutedApplication, Shared
 from springfield.web.handlers.base import Handler, NotFoundHandler
+from springfield.web.later import Later
 from springfield.web.safety import Safety
 from springfield.web.traffic import Traffic
 
@@ -76,6 +77,39 @@ class Broken(Handler):
         await future
 
 
+class Waiting(Handler):
+    """Waits for one result, as the query says."""
+
+    def get(self) -> Awaitable[None] | None:
+        variable.set("its own")
+        future: asyncio.Future[str] = asyncio.Future()
+        loop = asyncio.get_running_loop()
+        match self.request.query:
+            case "cancelled":
+                loop.call_soon(future.cancel)
+            case "failed":
+                loop.call_soon(future.set_exception, ValueError("failed"))
+            case _:
+                loop.call_soon(future.set_result, "result")
+        later = Later(future, self.more if "more" in self.request.query else self.go_on)
+        return self.awaiting(later) if "awaited" in self.request.query else later
+
+    def go_on(self, result: str) -> None:
+        if self.request.query == "broken":
+            raise ValueError(result)
+        self.write(f"{result} in {variable.get()}")
+
+    def more(self, result: str) -> Awaitable[None]:
+        return self.later(result)
+
+    async def later(self, result: str) -> None:
+        await asyncio.sleep(0)
+        self.write(f"{result} later in {variable.get()}")
+
+    async def awaiting(self, later: Later) -> None:
+        await later
+
+
 ROUTES = [
     Route("/exact", Exact),
     Route("/exact/", Exact, told_as="/exact"),
@@ -83,6 +117,7 @@ ROUTES = [
     Route("/a/b/{name}", Exact),
     Route("/asynchronous", Asynchronous),
     Route("/broken", Broken),
+    Route("/waiting", Waiting),
 ]
 
 
@@ -172,7 +207,30 @@ async def test_finish_ends_a_method_with_what_it_says(engine: EngineName) -> Non
     assert [each.status for each in told] == [200]
 
 
-async def test_a_method_that_awaits_nothing_costs_no_task() -> None:
+@pytest.mark.parametrize(
+    ("how", "status", "body"),
+    [
+        ("", 200, b"result in its own"),
+        ("more", 200, b"result later in its own"),
+        ("awaited", 200, b"result in its own"),
+        ("awaited-more", 200, b"result later in its own"),
+        ("cancelled", 500, None),
+        ("failed", 500, None),
+        ("broken", 500, None),
+    ],
+)
+async def test_what_waits_for_one_result_is_answered_with_it(
+    engine: EngineName, how: str, status: int, body: bytes | None
+) -> None:
+    async with served(engine) as (url, told):
+        answer = await ask(f"{url}/waiting?{how}")
+        assert answer.code == status
+        assert body is None or answer.body == body
+    assert [each.status for each in told] == [status]
+    assert variable.get() == "untouched"
+
+
+async def test_a_method_that_awaits_nothing_or_one_result_costs_no_task() -> None:
     async with served("httptools") as (url, _):
         await ask(f"{url}/exact")  # the client's own are made
         tasks: list[str] = []
@@ -185,6 +243,7 @@ async def test_a_method_that_awaits_nothing_costs_no_task() -> None:
         loop.set_task_factory(counting)  # type: ignore[arg-type]
         try:
             await ask(f"{url}/exact")
+            await ask(f"{url}/waiting")
             awaiting_nothing = answering(tasks)
             await ask(f"{url}/asynchronous", "POST", b"12345")
         finally:
