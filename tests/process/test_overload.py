@@ -24,8 +24,8 @@ FEWEST_ROUNDS, MOST_ROUNDS = 4, 12
 SECONDS = 2.0
 
 
-AWAITED = ('If-None-Match: "other"',)
-"""A read with a condition is awaited, and so can be in flight; without one the embedded store's reads are
+AWAITED = ('If-None-Match: "other"', "Prefer: wait=1")
+"""A read that might wait for a change is awaited, and so can be in flight; the embedded store's other reads are
 answered at once, and none is refused, however many ask."""
 
 
