@@ -83,9 +83,10 @@ class Reads(Waves[_Reader]):
 
     def leave(self) -> None:
         """Take note that somebody does not wait any more: nothing is read for nobody."""
-        for task, wave in self._carried.items():
-            if all(reader.done() for reader in wave):
-                task.cancel()
+        carried = self._carried
+        for task in [task for task, wave in carried.items() if all(map(_Reader.done, wave))]:
+            del carried[task]  # once: a driver may wait for the end of what was cancelled
+            task.cancel()
 
     def _take(self) -> Sequence[_Reader]:
         room = max(1, min(NAMES, int(BYTES / self._size)))
@@ -127,7 +128,7 @@ class Reads(Waves[_Reader]):
         try:
             return await self._store.read({reader.name for reader in wave})
         finally:
-            del self._carried[task]
+            self._carried.pop(task, None)
 
     def _give_up(self, reader: _Reader) -> None:
         if not reader.done():
