@@ -13,7 +13,7 @@ import re
 from tornado.httputil import RequestStartLine
 
 from springfield.headers import Headers
-from springfield.server.engine.head import Head
+from springfield.server.engine.head import END, Head, word_of
 from springfield.server.limits import Limits
 
 KEPT = 256
@@ -26,10 +26,6 @@ SIZE = 1024
 _LINE = re.compile(
     rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*) HTTP/1\.1\r\n"
 )
-_METHODS = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-}
-_END = b"\r\n\r\n"
 
 
 class FamiliarHeads:
@@ -45,7 +41,7 @@ class FamiliarHeads:
         if line is None:
             return None
         fields_start = line.end()
-        end = data.find(_END, fields_start) + len(_END)
+        end = data.find(END, fields_start) + len(END)
         known = self._known.get(data[fields_start:end])
         if known is None or end - start > self._limits.head_size:
             return None
@@ -53,7 +49,7 @@ class FamiliarHeads:
         if len(target) > self._limits.target_size:
             return None
         fields, length = known
-        start_line = RequestStartLine(_METHODS[method], target.decode("ascii"), "HTTP/1.1")
+        start_line = RequestStartLine(word_of(method), target.decode("ascii"), "HTTP/1.1")
         # A copy: what a handler does to its request's fields is nobody else's business.
         return Head(start_line, Headers(fields.copy()), length, True, False, None), end  # noqa: FBT003
 

@@ -13,6 +13,9 @@ from tornado.httputil import RequestStartLine
 from springfield.headers import Headers, canonical_of
 from springfield.server.engine.refusals import Refusal, is_other_version, version_not_supported
 
+END = b"\r\n\r\n"
+"""In llhttp's strict mode heads and chunked bodies end with these bytes and no others."""
+
 # By experiment llhttp also takes several spaces, bare LFs before the line, and HTTP/0.9.
 _REQUEST_LINE = re.compile(rb"(?:\r\n)*([^ \r\n]+) ([^ \r\n]+) (HTTP/1\.[01])\r\n")
 _ABSOLUTE = re.compile(r"(https?)://([^/?#@]+)(/[^?#]*)?(\?.*)?", re.IGNORECASE)
@@ -51,7 +54,7 @@ def read_head(
             "bad-request", "The request line is not: method, space, target, space, HTTP/1.1."
         )
     raw_method, raw_target, raw_version = line.groups()
-    method, version = _word_of(raw_method), _word_of(raw_version)
+    method, version = word_of(raw_method), word_of(raw_version)
     target = raw_target.decode("latin-1")
     if len(target) > target_size:
         raise uri_too_long(target_size)
@@ -64,8 +67,9 @@ def read_head(
 
 
 @lru_cache(64)
-def _word_of(raw: bytes) -> str:
-    return raw.decode("latin-1")  # methods and versions: there are a few of each
+def word_of(raw: bytes) -> str:
+    """Return a method or a version: there are a few of each."""
+    return raw.decode("latin-1")
 
 
 def uri_too_long(limit: int) -> Refusal:

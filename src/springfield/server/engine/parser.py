@@ -13,12 +13,10 @@ from httptools import (
 )
 
 from springfield.server.engine.familiar import FamiliarHeads
-from springfield.server.engine.head import Head, read_head, uri_too_long
+from springfield.server.engine.head import END, Head, read_head, uri_too_long
 from springfield.server.engine.refusals import Refusal, refusal_of
 from springfield.server.limits import Limits
 
-# In llhttp's strict mode heads and chunked bodies end with these bytes and no others.
-_END = b"\r\n\r\n"
 _EMPTY_LINES = b"\r\n" * 4  # one is to be ignored (RFC 9112, section 2.2); some clients send two
 
 
@@ -219,10 +217,10 @@ class RequestParser:
 
 
 def _end_of_piece(before: bytes, data: bytes, start: int) -> int:
-    """Return where the next `_END` of `data` ends, or `data` itself; it may begin in `before`."""
+    """Return where the next `END` of `data` ends, or `data` itself; it may begin in `before`."""
     if before:
-        found = (before + data[start : start + 3]).find(_END)
+        found = (before + data[start : start + 3]).find(END)
         if found >= 0:
-            return start + found + len(_END) - len(before)
-    found = data.find(_END, start)
-    return len(data) if found < 0 else found + len(_END)
+            return start + found + len(END) - len(before)
+    found = data.find(END, start)
+    return len(data) if found < 0 else found + len(END)
