@@ -2,13 +2,15 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from springfield import resources
 from springfield.model import Item, Kind, Name
 from springfield.offloading import LARGE, compute
+from springfield.stores.coalesced import Coalesced
+from springfield.stores.store import Adapter
 
 
 async def test_what_is_small_is_computed_at_once() -> None:
@@ -72,7 +74,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 @pytest.mark.parametrize(("size", "where"), [(10, "MainThread"), (LARGE, "large-json_0")])
 async def test_large_json_is_read_off_the_loop(threads: set[str], size: int, where: str) -> None:
-    homers = resources.Collection("homers", Kind.JSON, _Memory(), 1024 * 1024)  # type: ignore[arg-type]
+    homers = resources.Collection(
+        "homers", Kind.JSON, Coalesced(cast("Adapter", _Memory()), "homers"), 1024 * 1024
+    )
     content = b'{"a":"' + b"x" * size + b'"}'
     await homers.put("homer", content)
     await homers.get("homer")

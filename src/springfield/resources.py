@@ -31,7 +31,7 @@ from springfield.model import (
     parse_name,
 )
 from springfield.offloading import LARGE, compute
-from springfield.stores.store import Found, Outcome, Store, at_once, gathering
+from springfield.stores.store import Found, Gathering, Outcome, at_once
 from springfield.watching import Watch
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Collection:
     """
 
     def __init__(
-        self, resource: str, kind: Kind, store: Store, item_limit: int, tick: float = 1.0
+        self, resource: str, kind: Kind, store: Gathering, item_limit: int, tick: float = 1.0
     ) -> None:
         self.resource = resource
         self.kind = kind
@@ -75,7 +75,6 @@ class Collection:
         self.watch = Watch(store, tick)
         self._store = store
         self._read_at_once = at_once(store)
-        self._gathering = gathering(store)
         self._singular = resource.removesuffix("s")
 
     async def get(self, raw_name: str) -> Item:
@@ -91,7 +90,7 @@ class Collection:
         found = self._read_at_once([name])
         if found is not None and (item := self.fit(name, found.get(name))) is not None:
             return item
-        return self._gathering.read_soon(name)
+        return self._store.read_soon(name)
 
     def fit(self, raw_name: str, found: Found) -> Item | None:
         """Return what was found if it can be served, else raise what is wrong; None: ask `served`.
@@ -132,7 +131,7 @@ class Collection:
         name = parse_name(raw_name)
         if self.kind is Kind.JSON and len(content) > LARGE:
             return None
-        return self._gathering.write_soon(name, self._checked(content, ttl=ttl))
+        return self._store.write_soon(name, self._checked(content, ttl=ttl))
 
     def written(self, raw_name: str, content: bytes, outcome: Outcome) -> Written:
         """Return what was written, or raise what was wrong; whoever waits for the name is told."""
@@ -155,7 +154,7 @@ class Collection:
         name = parse_name(raw_name)
         item = await self._computed(len(content), lambda: self._checked(content, ttl=ttl))
         if condition.is_absent:
-            return self.written(name, content, await self._gathering.write_soon(name, item))
+            return self.written(name, content, await self._store.write_soon(name, item))
         tag = await self._change(name, condition, item)
         return Written(tag, self._store.verbatim or tag == entity_tag_of(content))
 
@@ -190,7 +189,7 @@ class Collection:
 
     def delete_soon(self, raw_name: str) -> "asyncio.Future[SpringfieldError | None]":
         """Begin what `delete` does without a condition; the outcome is to be given to `deleted`."""
-        return self._gathering.delete_soon(parse_name(raw_name))
+        return self._store.delete_soon(parse_name(raw_name))
 
     def deleted(self, raw_name: str, refusal: SpringfieldError | None) -> None:
         """Raise what was wrong, if anything was; whoever waits for the name is told."""

@@ -23,6 +23,7 @@ from springfield.errors import (
 )
 from springfield.model import Item, Kind, Name
 from springfield.resources import Collection
+from springfield.stores.coalesced import Coalesced
 from springfield.stores.store import Adapter, StoreOptions
 from tests.stores.contract_expiry import ExpiryContract
 from tests.stores.contract_swap import SwapContract
@@ -130,7 +131,9 @@ class StoreContract(SwapContract, ExpiryContract):
     async def test_one_byte_over_the_limit_is_refused_and_the_old_item_stays(
         self, bytes_store: Adapter
     ) -> None:
-        collection = Collection("things", Kind.BYTES, bytes_store, item_limit=MEBIBYTE)
+        collection = Collection(
+            "things", Kind.BYTES, Coalesced(bytes_store, "things"), item_limit=MEBIBYTE
+        )
         await collection.put("homer", b"old")
         with pytest.raises(TooLarge):
             await collection.put("homer", bytes(MEBIBYTE + 1))
@@ -392,6 +395,6 @@ class StoreContract(SwapContract, ExpiryContract):
         assert await read_one(store, "homer") == content(kind, "doh")
 
     async def test_the_collection_says_what_is_missing(self, store: Adapter, kind: Kind) -> None:
-        collection = Collection("homers", kind, store, item_limit=MEBIBYTE)
+        collection = Collection("homers", kind, Coalesced(store, "homers"), item_limit=MEBIBYTE)
         with pytest.raises(Missing, match="Missing homer: nobody"):
             await collection.get("nobody")

@@ -12,6 +12,7 @@ from bson import Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, 
 from springfield.errors import NotStorable, OutcomeUnknown
 from springfield.model import Item, Kind, Name, entity_tag_of
 from springfield.resources import Collection
+from springfield.stores.coalesced import Coalesced
 from springfield.stores.mongodb import adapter, updates
 from springfield.stores.mongodb.adapter import open_store
 from springfield.stores.mongodb.exactness import DEPTH_LIMIT
@@ -303,7 +304,7 @@ async def test_a_patch_of_a_value_that_json_lacks_blames_the_stored_item(
     store: Adapter, documents: Documents, value: Any
 ) -> None:
     await put(documents, {"a": value})
-    homers = Collection("homers", Kind.JSON, store, MEBIBYTE)
+    homers = Collection("homers", Kind.JSON, Coalesced(store, "homers"), MEBIBYTE)
     with pytest.raises(NotStorable, match="The stored item has a value of a type that JSON"):
         await homers.patch("homer", b'{"b":1}')
     with pytest.raises(NotStorable, match="The content has the key"):

@@ -9,6 +9,7 @@ import pytest
 from springfield.model import Item, Kind, Name, Precondition
 from springfield.resources import Collection
 from springfield.stores.catalog import PRODUCTS, open_store
+from springfield.stores.coalesced import Coalesced
 from springfield.stores.store import StoreOptions
 from tests.faults import FaultyProxy
 
@@ -61,7 +62,7 @@ async def test_a_promise_costs_the_round_trips_that_the_table_says(
         options = StoreOptions("lisas", Kind.TEXT, pool_size=1)
         async with open_store(url._replace(netloc=netloc, query=query).geturl(), options) as store:
             await store.prepare()
-            items = Collection("lisas", Kind.TEXT, store, 1000)
+            items = Collection("lisas", Kind.TEXT, Coalesced(store, "lisas"), 1000)
             name = "n"
             tag = (await items.put(name, b"0")).entity_tag
 

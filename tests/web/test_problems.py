@@ -20,6 +20,7 @@ from springfield.observability.logs import logging_lines
 from springfield.resources import Collection
 from springfield.server.engines import EngineName, make_engine
 from springfield.server.limits import Limits
+from springfield.stores.coalesced import Coalesced
 from springfield.web.problems import CODES
 from springfield.web.routes import Service, make_app
 from springfield.web.safety import Safety
@@ -63,7 +64,9 @@ def service_that_fails(error: Exception) -> Service:
     failing: Any = Failing(error)
     kinds = {"homers": Kind.JSON, "lisas": Kind.TEXT, "marges": Kind.BYTES}
     return Service(
-        collections=[Collection(name, kind, failing, 100) for name, kind in kinds.items()],
+        collections=[
+            Collection(name, kind, Coalesced(failing, name), 100) for name, kind in kinds.items()
+        ],
         singles=[SingleObject("bart", failing, 100)],
         object_collections=[ObjectCollection("photos", failing, 100)],
         weather=failing,

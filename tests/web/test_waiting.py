@@ -18,7 +18,8 @@ from springfield import resources
 from springfield.health import Health
 from springfield.model import Item, Kind, Name
 from springfield.observability.events import Events
-from springfield.stores.store import Store
+from springfield.stores.coalesced import Coalesced
+from springfield.stores.store import Adapter
 from springfield.web.routes import Service, make_app
 from springfield.web.safety import Safety
 from springfield.web.traffic import Traffic
@@ -146,7 +147,9 @@ class Gated:
 async def test_a_change_while_the_item_is_read_for_who_is_to_wait_is_told_at_once() -> None:
     store, an_hour = Gated(), 3600.0
     old = store.item.entity_tag
-    items = resources.Collection("lisas", Kind.TEXT, cast("Store", store), 100, an_hour)
+    items = resources.Collection(
+        "lisas", Kind.TEXT, Coalesced(cast("Adapter", store), "lisas"), 100, an_hour
+    )
     service = Service(
         collections=[items],
         singles=[],

@@ -33,7 +33,7 @@ Rejected
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 from springfield.errors import SpringfieldError
 from springfield.model import Item, Kind, Name
@@ -170,7 +170,7 @@ Found = Item | SpringfieldError | None
 """Of a read of one name: the item, what is wrong with it, or None where there is none."""
 
 
-class Gathering(Protocol):
+class Gathering(Store, Protocol):
     """A store that carries the calls of many callers together: each of them has a future, and no task.
 
     The deadline of the caller's context holds. What is wrong with the store is raised by the future.
@@ -187,34 +187,6 @@ class Gathering(Protocol):
     def delete_soon(self, name: Name) -> "asyncio.Future[SpringfieldError | None]":
         """Do what `delete` does for one name; the result is what was refused."""
         ...
-
-
-def gathering(store: Store) -> Gathering:
-    """Return the store itself, if it is Gathering, or what makes a task of each call."""
-    return cast("Gathering", store) if hasattr(store, "read_soon") else _Apart(store)
-
-
-class _Apart:
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def read_soon(self, name: Name) -> "asyncio.Future[Found]":
-        return asyncio.ensure_future(self._read(name))
-
-    def write_soon(self, name: Name, item: Item) -> "asyncio.Future[Outcome]":
-        return asyncio.ensure_future(self._write(name, item))
-
-    def delete_soon(self, name: Name) -> "asyncio.Future[SpringfieldError | None]":
-        return asyncio.ensure_future(self._delete(name))
-
-    async def _read(self, name: Name) -> Found:
-        return (await self._store.read([name])).get(name)
-
-    async def _write(self, name: Name, item: Item) -> Outcome:
-        return (await self._store.write({name: item}))[name]
-
-    async def _delete(self, name: Name) -> SpringfieldError | None:
-        return (await self._store.delete([name])).get(name)
 
 
 class Adapter(Store, Upkeep, Protocol):
